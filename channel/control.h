@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The control records between wsserverd and a worker: one record a packet on a SOCK_SEQPACKET Unix socket. A record is
+ *
+ *    0  u16  type
+ *    2  u16  flags (0; unknown ones are a fault)
+ *    4  u32  tag: chosen by the asking side, repeated in the answer; 0 where there is no answer
+ *    8       fields: u16 key, u16 zero, u32 length, value, padding with zeros to a multiple of 4
+ *
+ * Integers are little-endian. Fields make the records extensible: a reader ignores a field it does not know unless the key's top
+ * bit (WSC_CRITICAL) is set, then the record is a fault. File descriptors ride as SCM_RIGHTS, in the order the
+ * record's documentation names. docs/channel.md has the table of records and fields.
+ */
+#pragma once
+
+#include "channel/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#define WSC_CONTROL_VERSION 1
+#define WSC_CONTROL_FD 3 /* the worker finds its end of the control socket here */
+#define WSC_CRITICAL 0x8000u
+
+enum wsc_control_type {
+  /* daemon to worker */
+  WSC_CONTROL_CONFIGURE = 1,  /* first record, once; fd 0: listening socket. Answered by READY or FAILED */
+  WSC_CONTROL_ATTACH = 2,     /* fd 0: the worker's end of a new channel; replaces the one before */
+  WSC_CONTROL_STATISTICS = 3, /* answered by COUNTERS */
+  WSC_CONTROL_LIST = 4,       /* FIELD_AFTER: ids above this; answered by CONNECTIONS */
+  WSC_CONTROL_CLOSE = 5,      /* FIELD_CONNECTION, FIELD_CODE, FIELD_REASON; answered by RESULT */
+  WSC_CONTROL_STOP = 6,       /* FIELD_CODE, FIELD_DEADLINE; answered by STOPPED, behind which the worker exits */
+  /* worker to daemon */
+  WSC_CONTROL_READY = 32,
+  WSC_CONTROL_FAILED = 33,        /* FIELD_ERROR, FIELD_TEXT: could not do what was asked; the worker exits */
+  WSC_CONTROL_COUNTERS = 34,      /* FIELD_COUNTERS */
+  WSC_CONTROL_CONNECTIONS = 35,   /* FIELD_CONNECTION_ENTRY as often as fits; FIELD_MORE present when there are more */
+  WSC_CONTROL_RESULT = 36,        /* FIELD_FOUND u32 0 or 1 */
+  WSC_CONTROL_STOPPED = 37,       /* FIELD_COUNTERS: the last ones */
+  WSC_CONTROL_CHANNEL_ENDED = 38, /* the app side closed the channel or broke its rules: FIELD_TEXT says which */
+};
+
+enum wsc_field {
+  WSC_FIELD_VERSION = 1,           /* u32, WSC_CONTROL_VERSION: CONFIGURE, READY */
+  WSC_FIELD_GENERATION = 2,        /* u64 */
+  WSC_FIELD_MAX_CLIENTS = 3,       /* u32 distinct client addresses */
+  WSC_FIELD_MAX_PER_CLIENT = 4,    /* u32 connections of one address */
+  WSC_FIELD_PROTOCOL = 5,          /* text: comma list of subprotocols, may be empty */
+  WSC_FIELD_MAX_MESSAGE = 6,       /* u64 octets */
+  WSC_FIELD_PING_INTERVAL = 7,     /* u32 seconds, 0: off */
+  WSC_FIELD_PONG_TIMEOUT = 8,      /* u32 seconds, 0: off */
+  WSC_FIELD_HANDSHAKE_TIMEOUT = 9, /* u32 seconds */
+  WSC_FIELD_ACKNOWLEDGED = 10,     /* u32 0 or 1: ATTACH, events are kept until acknowledged */
+  WSC_FIELD_WINDOW_EVENTS = 11,    /* u32: ATTACH */
+  WSC_FIELD_WINDOW_OCTETS = 12,    /* u64: ATTACH */
+  WSC_FIELD_AFTER = 13,            /* u64 connection id */
+  WSC_FIELD_CONNECTION = 14,       /* u64 */
+  WSC_FIELD_CODE = 15,             /* u32 close code */
+  WSC_FIELD_REASON = 16,           /* text */
+  WSC_FIELD_DEADLINE = 17,         /* u32 milliseconds */
+  WSC_FIELD_ERROR = 18,            /* u32 the guide's numeric code */
+  WSC_FIELD_TEXT = 19,             /* text for people */
+  WSC_FIELD_COUNTERS = 20, /* u64 each: see struct wsc_counters, in that order; a reader takes the prefix it knows */
+  WSC_FIELD_CONNECTION_ENTRY = 21, /* u64 id, then a wsc_connect body without headers */
+  WSC_FIELD_MORE = 22,             /* empty */
+  WSC_FIELD_FOUND = 23,            /* u32 0 or 1 */
+  WSC_FIELD_NAME = 24,             /* text: the server's name for log lines and the process title */
+};
+
+struct wsc_counters {
+  uint64_t connections;
+  uint64_t messages_received, messages_sent; /* whole data messages */
+  uint64_t bytes_received, bytes_sent;       /* payload octets of those */
+  uint64_t refused;                          /* peers refused before or in the opening handshake */
+  uint64_t queued_bytes;                     /* charged octets that wait for peers' sockets */
+};
+#define WSC_COUNTERS_SIZE 56
+
+/* Building: one record at a time in a caller's array. Overflow is remembered and makes wsc_control_finish() return 0. */
+struct wsc_control_writer {
+  uint8_t *octets;
+  size_t length, capacity;
+  bool overflow;
+};
+void wsc_control_begin(struct wsc_control_writer *writer, uint8_t *octets, size_t capacity, uint16_t type,
+                       uint32_t tag);
+void wsc_control_add(struct wsc_control_writer *writer, uint16_t key, const void *value, size_t length);
+void wsc_control_add_u32(struct wsc_control_writer *writer, uint16_t key, uint32_t value);
+void wsc_control_add_u64(struct wsc_control_writer *writer, uint16_t key, uint64_t value);
+void wsc_control_add_text(struct wsc_control_writer *writer, uint16_t key, const char *text);
+void wsc_control_add_counters(struct wsc_control_writer *writer, const struct wsc_counters *counters);
+/* Octets that a field with `length` octets of value will take; to know beforehand whether it fits. */
+size_t wsc_control_field_size(size_t length);
+size_t wsc_control_finish(const struct wsc_control_writer *writer); /* length of the record, or 0 */
+
+/* Reading. */
+struct wsc_control_record {
+  uint16_t type;
+  uint32_t tag;
+  const uint8_t *fields;
+  size_t fields_length;
+};
+struct wsc_control_field {
+  uint16_t key; /* without WSC_CRITICAL */
+  bool critical;
+  const uint8_t *value;
+  size_t length;
+};
+/* NULL when well-formed (every field within the packet, padding zero), else a static sentence. */
+const char *wsc_control_decode(const uint8_t *octets, size_t length, struct wsc_control_record *record);
+/* Start with *offset = 0; false at the end. Only for records that wsc_control_decode() accepted. */
+bool wsc_control_next_field(const struct wsc_control_record *record, size_t *offset, struct wsc_control_field *field);
+/* First field with that key; false when absent or (for the typed ones) of another length. */
+bool wsc_control_find(const struct wsc_control_record *record, uint16_t key, struct wsc_control_field *field);
+bool wsc_control_get_u32(const struct wsc_control_record *record, uint16_t key, uint32_t *value);
+bool wsc_control_get_u64(const struct wsc_control_record *record, uint16_t key, uint64_t *value);
+bool wsc_control_get_counters(const struct wsc_control_record *record, struct wsc_counters *counters);
+
+/* One packet over the socket, close-on-exec and MSG_NOSIGNAL. Return value and errno as sendmsg(2) / recvmsg(2); EINTR is retried. */
+ssize_t wsc_control_send(int fd, const uint8_t *octets, size_t length, const int *fds, size_t fd_count);
+/* `fds` holds WSC_CONTROL_FDS_MAX; *fd_count is set. All received fds are the caller's to close. A truncated packet or
+ * truncated descriptors fail with EMSGSIZE, and nothing is leaked. */
+ssize_t wsc_control_receive(int fd, uint8_t *octets, size_t capacity, int *fds, size_t *fd_count);

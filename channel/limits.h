@@ -1,0 +1,21 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every bound of the channel and of the control records, in one place. docs/channel.md repeats them for implementers. */
+#pragma once
+
+#define WSC_RECORD_HEADER 16             /* octets of a channel record's header */
+#define WSC_MESSAGE_MAX (256u << 20)     /* octets of one message, whatever was configured */
+#define WSC_BROADCAST_TARGETS_MAX 65535u /* connections in one BROADCAST record */
+#define WSC_BODY_MAX (WSC_MESSAGE_MAX + 8u * WSC_BROADCAST_TARGETS_MAX + 8u) /* octets of a record's body */
+#define WSC_MESSAGE_COST 16u    /* octets charged for a message beside its payload */
+#define WSC_REASON_MAX 123u     /* octets of a Close reason */
+#define WSC_ERROR_TEXT_MAX 512u /* octets of the sentence in ERROR and FAILED */
+
+#define WSC_PEER_QUEUE_HIGH (1u << 20)  /* charged octets queued for one peer from which on sending is refused */
+#define WSC_PEER_QUEUE_LOW (256u << 10) /* DRAINED is sent when the queue falls below this */
+#define WSC_CREDIT_STEP (128u << 10)    /* a CREDIT record is owed at the latest when this much was released */
+
+#define WSC_WINDOW_EVENTS 64u        /* default window of unacknowledged events ... */
+#define WSC_WINDOW_OCTETS (1u << 20) /* ... and of their octets; one larger event alone is fine */
+
+#define WSC_CONTROL_PACKET_MAX 65536u /* octets of one control record */
+#define WSC_CONTROL_FDS_MAX 4u        /* file descriptors with one control record */

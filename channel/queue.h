@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Records on their way into a stream: append whole records, write from the front. Many small records leave in one write. A zeroed queue is empty and
+ * holds no memory; it gives memory back when it runs empty after having grown large.
+ */
+#pragma once
+
+#include "channel/record.h"
+
+struct wsc_queue {
+  uint8_t *octets;
+  size_t start, end, capacity;
+};
+
+static inline size_t wsc_queue_length(const struct wsc_queue *queue) {
+  return queue->end - queue->start;
+}
+static inline const uint8_t *wsc_queue_front(const struct wsc_queue *queue) {
+  return queue->octets + queue->start;
+}
+
+/* Appends a header (its size field is set from body_size) and returns where the body goes, for the caller to fill at
+ * once; NULL without memory, the queue unchanged. For body_size 0 the pointer is valid but must not be written. */
+uint8_t *wsc_queue_append(struct wsc_queue *queue, const struct wsc_header *header, size_t body_size);
+/* The same with the body copied. */
+bool wsc_queue_append_record(struct wsc_queue *queue, const struct wsc_header *header, const void *body,
+                             size_t body_size);
+/* Appends octets that are whole records already. */
+bool wsc_queue_append_octets(struct wsc_queue *queue, const void *octets, size_t length);
+void wsc_queue_consume(struct wsc_queue *queue, size_t length);
+void wsc_queue_clear(struct wsc_queue *queue);

@@ -1,0 +1,141 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The channel: length-prefixed records between a worker and its app side over a SOCK_STREAM Unix socket. This file
+ * is the one place that knows their layout; docs/channel.md specifies it for other languages. All integers are
+ * little-endian. No I/O here: octets in, records out, and the other way round.
+ *
+ * A record is a 16-octet header and a body:
+ *
+ *    0  u32  size of the body
+ *    4  u8   type
+ *    5  u8   flags
+ *    6  u16  code
+ *    8  u64  connection (0 where the record is about none)
+ *   16       body
+ *
+ * Events (WELCOME is not one) are numbered by both sides by counting; the app side acknowledges numbers where the
+ * channel was attached with acknowledgement. Credit: each SEND charges WSC_MESSAGE_COST + payload octets to its
+ * connection (BROADCAST: to each target); CREDIT says how many in total have been released, that is written to the
+ * peer's socket or dropped with the connection.
+ */
+#pragma once
+
+#include "channel/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define WSC_VERSION 1
+
+enum wsc_type {
+  /* worker to app side */
+  WSC_WELCOME = 0x01, /* first record on every channel: body wsc_welcome */
+  WSC_STANDING =
+      0x02, /* after WELCOME, one for each connection whose CONNECT was acknowledged already: body u64 charged, u64 released */
+  WSC_CREDIT = 0x03, /* connection; body u64 released in total */
+  /* ... events, repeated on a new channel until acknowledged */
+  WSC_CONNECT = 0x10, /* connection; body wsc_connect */
+  WSC_MESSAGE = 0x11, /* connection; flag TEXT; body payload */
+  WSC_CLOSED = 0x12,  /* connection; flag CLEAN; code; body reason (UTF-8) */
+  WSC_ERROR = 0x13,   /* connection or 0; body u32 error code, then sentence (UTF-8) */
+  WSC_DRAINED = 0x14, /* connection */
+  /* app side to worker */
+  WSC_SEND = 0x40,         /* connection; flags TEXT, WANT_CREDIT; body payload */
+  WSC_BROADCAST = 0x41,    /* flag TEXT; body u32 count, u32 zero, count u64 connections, payload */
+  WSC_CLOSE = 0x42,        /* connection; code; body reason */
+  WSC_ACKNOWLEDGE = 0x43,  /* body u64: events acknowledged in total, over all channels of this worker */
+  WSC_WANT_DRAINED = 0x44, /* connection: DRAINED is owed as soon as its queue is below the low mark */
+};
+
+enum wsc_flag {
+  WSC_FLAG_TEXT = 0x01,
+  WSC_FLAG_CLEAN = 0x02,
+  WSC_FLAG_WANT_CREDIT = 0x04, /* send CREDIT as soon as this message is written */
+};
+
+static inline bool wsc_type_is_event(uint8_t type) {
+  return type >= WSC_CONNECT && type <= WSC_DRAINED;
+}
+
+struct wsc_header {
+  uint32_t size;
+  uint8_t type;
+  uint8_t flags;
+  uint16_t code;
+  uint64_t connection;
+};
+
+struct wsc_record {
+  struct wsc_header header;
+  const uint8_t *body; /* header.size octets; never NULL */
+};
+
+void wsc_header_encode(const struct wsc_header *header, uint8_t out[WSC_RECORD_HEADER]);
+void wsc_header_decode(const uint8_t in[WSC_RECORD_HEADER], struct wsc_header *header);
+
+/* Little-endian integers, for bodies. */
+void wsc_put_u16(uint8_t *out, uint16_t value);
+void wsc_put_u32(uint8_t *out, uint32_t value);
+void wsc_put_u64(uint8_t *out, uint64_t value);
+uint16_t wsc_get_u16(const uint8_t *in);
+uint32_t wsc_get_u32(const uint8_t *in);
+uint64_t wsc_get_u64(const uint8_t *in);
+
+/* Which way a record travels decides what is legal. */
+enum wsc_direction { WSC_TO_APP, WSC_TO_WORKER };
+
+/* NULL when the header is legal for its direction (known type, only known flags for it, body size within the type's bounds and
+ * `max_message`, code and connection zero where the type has none), else a static sentence. Checked before any of the body is awaited. */
+const char *wsc_header_fault(const struct wsc_header *header, enum wsc_direction direction, uint64_t max_message);
+/* The same for what only a whole body tells (WELCOME, STANDING, CONNECT, ERROR, BROADCAST, CLOSE, ACKNOWLEDGE ...). */
+const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction direction);
+
+/* Body of WELCOME, 40 octets; a later version may append. */
+#define WSC_WELCOME_SIZE 40
+struct wsc_welcome {
+  uint16_t version;     /* WSC_VERSION */
+  bool acknowledged;    /* events are kept until acknowledged */
+  uint32_t repeats;     /* how many of the events that follow were written to an earlier channel already */
+  uint64_t generation;  /* of this worker; connection ids lie above generation * 2^32 */
+  uint64_t first_event; /* number of the first event that follows, counted from 1 over the worker's life */
+  uint64_t max_message; /* octets, both directions */
+  uint32_t queue_high;  /* charged octets of one connection from which on the app side refuses to send */
+  uint32_t queue_low;
+};
+void wsc_welcome_encode(const struct wsc_welcome *welcome, uint8_t out[WSC_WELCOME_SIZE]);
+bool wsc_welcome_decode(const uint8_t *body, size_t size, struct wsc_welcome *welcome);
+
+/* A run of octets with a length, not terminated. */
+struct wsc_text {
+  const char *text;
+  size_t length;
+};
+
+/* Who connected, and how. Addresses are binary: IPv4 (also an IPv4-mapped IPv6 peer) in the first 4 octets. The same body serves
+ * the control socket's list of connections, there without headers. */
+struct wsc_connect {
+  uint8_t family; /* 4 or 6 */
+  bool tls;
+  uint16_t port;
+  uint32_t scope; /* interface index of a link-local IPv6 peer, else 0 */
+  uint8_t address[16];
+  uint64_t connected_at;                         /* microseconds since the epoch */
+  struct wsc_text path, query, origin, protocol; /* empty where absent */
+  uint16_t header_count;
+  const uint8_t *headers; /* encoded; walk with wsc_connect_next_header() */
+  size_t headers_size;
+};
+struct wsc_connect_header {
+  struct wsc_text name, value;
+};
+/* Octets the encoding takes, without headers plus those of each header. */
+size_t wsc_connect_size(const struct wsc_connect *connect);
+size_t wsc_connect_header_size(const struct wsc_connect_header *header);
+/* Encodes everything but headers; returns octets written. Append each header with wsc_connect_header_encode(), header_count of them. */
+size_t wsc_connect_encode(const struct wsc_connect *connect, uint8_t *out);
+size_t wsc_connect_header_encode(const struct wsc_connect_header *header, uint8_t *out);
+/* False when the body is not exactly one well-formed wsc_connect with header_count headers. Slices point into `body`. */
+bool wsc_connect_decode(const uint8_t *body, size_t size, struct wsc_connect *connect);
+/* Start with *offset = 0; false at the end. */
+bool wsc_connect_next_header(const struct wsc_connect *connect, size_t *offset, struct wsc_connect_header *header);

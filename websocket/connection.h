@@ -1,0 +1,118 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One WebSocket connection after the opening handshake, in either role, without I/O (RFC 6455 sections 5-7).
+ *
+ * Octets in, events out: wsp_connection_receive() is called in a loop with what a socket gave. It consumes
+ * octets up to the next event, unmasks IN PLACE, and returns the event. A message that lies whole in one frame in
+ * the given octets is handed out where it lies, without a copy; anything else is gathered in memory of the
+ * connection's own that grows with what really arrived (a frame header that promises 5 MB costs nothing) and is
+ * freed when the message has been delivered. An idle connection holds no memory but the struct.
+ *
+ * Messages in, octets out: the send functions append whole frames to a buffer that the caller chooses on each call, so a caller may
+ * gather frames of many messages in one buffer and write them at once. Replies that the protocol owes (Pong, the
+ * answering Close) are appended to `out` by wsp_connection_receive() itself.
+ *
+ * Failing: on any violation the engine appends the Close frame it owes (1002, 1007, 1009, ...), returns WSP_EVENT_FAILED once,
+ * and from then on consumes and ignores all input; sending is refused. The UTF-8 check and the size check fail at
+ * the first octet (or header) that proves the fault, not at the end of the message.
+ *
+ * Closing: after a Close frame was received nothing more is processed; after one was sent no data is sent, but messages
+ * already on the way from the peer are still delivered until its Close arrives.
+ *
+ * Plain C, no globals, no locks: one thread at a time per connection.
+ */
+#pragma once
+
+#include "websocket/buffer.h"
+#include "websocket/close-code.h"
+#include "websocket/limits.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+enum wsp_role { WSP_SERVER, WSP_CLIENT };
+
+/* What all connections of one process or server share. Must outlive its connections. */
+struct wsp_settings {
+  uint64_t max_message_size; /* octets of one received message; a larger one fails with 1009 from its header */
+  /* Gathering memory over all connections that share these settings; a connection that needs more
+   * fails with 1013. The engine keeps `gathered` up to date. 0 in `max_gathered` means no bound. */
+  uint64_t max_gathered;
+  uint64_t gathered;
+  /* Client role only: fills `key` with 4 unpredictable octets for the next frame (section 5.3). */
+  void (*fresh_mask)(void *context, uint8_t key[4]);
+  void *context;
+};
+
+enum wsp_event_type {
+  WSP_EVENT_NONE, /* everything was consumed; come back with more octets */
+  WSP_EVENT_MESSAGE, /* text: valid UTF-8. data/length live until the next call on this connection or the end of `octets` */
+  WSP_EVENT_PING, /* answered already; data/length as above */
+  WSP_EVENT_PONG,
+  WSP_EVENT_CLOSE, /* the peer's Close frame, answered already if this side had not sent one. code 1005: it gave none */
+  WSP_EVENT_FAILED, /* this side failed the connection: code is what it sent, reason a static sentence */
+};
+
+struct wsp_event {
+  enum wsp_event_type type;
+  bool text;
+  const uint8_t *data; /* message, ping or pong payload; Close reason (valid UTF-8); reason of FAILED. Never NULL */
+  size_t length;
+  uint16_t code;
+};
+
+/* Kept small: a server may hold tens of thousands. Fields are the engine's own; use the functions. */
+struct wsp_connection {
+  struct wsp_settings *settings;
+  uint8_t *gather; /* octets of an unfinished message, or NULL */
+  size_t gather_length;
+  size_t gather_capacity;
+  uint64_t payload_left;                /* of the frame being read */
+  uint8_t header[WSP_FRAME_HEADER_MAX]; /* of a frame whose header came in parts; control payloads gather apart */
+  uint8_t header_length;
+  uint8_t mask_offset;
+  uint8_t utf8_state;
+  uint8_t flags;          /* see connection.c */
+  uint8_t opcode;         /* of the frame being read */
+  uint8_t message_opcode; /* of the message being gathered, 0: none */
+  uint8_t mask_key[4];
+  uint8_t *control; /* payload of a control frame that came in parts, allocated only then */
+  uint8_t control_length;
+};
+
+void wsp_connection_init(struct wsp_connection *connection, enum wsp_role role, struct wsp_settings *settings);
+void wsp_connection_clear(struct wsp_connection *connection);
+
+/* Consumes octets up to and including the next event and says how many. Returns the event type, also in
+ * event->type. Call again with the rest until WSP_EVENT_NONE. `octets` is changed (unmasked in place). */
+enum wsp_event_type wsp_connection_receive(struct wsp_connection *connection, uint8_t *octets, size_t length,
+                                           size_t *consumed, struct wsp_buffer *out, struct wsp_event *event);
+
+enum wsp_send_result {
+  WSP_SENT,
+  WSP_SEND_CLOSED,    /* a Close frame was sent or received, or the connection failed */
+  WSP_SEND_NO_MEMORY, /* nothing was appended */
+  WSP_SEND_INVALID,   /* text that is not UTF-8; control payload or reason too long; illegal close code */
+};
+
+/* Appends one whole message as one frame. */
+enum wsp_send_result wsp_connection_send(struct wsp_connection *connection, bool text, const uint8_t *data,
+                                         size_t length, struct wsp_buffer *out);
+
+/* As above for text that the caller has already checked to be UTF-8. */
+enum wsp_send_result wsp_connection_send_checked(struct wsp_connection *connection, bool text, const uint8_t *data,
+                                                 size_t length, struct wsp_buffer *out);
+
+enum wsp_send_result wsp_connection_ping(struct wsp_connection *connection, const uint8_t *data, size_t length,
+                                         struct wsp_buffer *out);
+
+/* Starts the closing handshake. code WSP_CLOSE_NO_STATUS sends a Close frame without a code (and reason). */
+enum wsp_send_result wsp_connection_close(struct wsp_connection *connection, uint16_t code, const uint8_t *reason,
+                                          size_t length, struct wsp_buffer *out);
+
+bool wsp_connection_close_sent(const struct wsp_connection *connection);
+bool wsp_connection_close_received(const struct wsp_connection *connection);
+bool wsp_connection_failed(const struct wsp_connection *connection);
+/* True in the middle of a frame or a fragmented message (for idle rules). */
+bool wsp_connection_in_message(const struct wsp_connection *connection);

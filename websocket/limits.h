@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every bound of the protocol engine, in one place. A test hits each of them.
+ */
+#pragma once
+
+/* Opening handshake (RFC 6455 section 4). */
+#define WSP_HEAD_MAX 16384         /* octets of a whole request or response head; beyond: 431 */
+#define WSP_TARGET_MAX 8196        /* octets of a request-target; beyond: 431 */
+#define WSP_HEADERS_MAX 64         /* header fields in one head; beyond: 431 */
+#define WSP_PROTOCOL_OFFERS_MAX 32 /* subprotocols offered by one peer; beyond: 400 */
+#define WSP_RESPONSE_MAX 1024      /* octets of any response head plus body this engine writes as a server */
+
+/* Framing (RFC 6455 section 5). */
+#define WSP_FRAME_HEADER_MAX 14     /* 2 + 8 (length) + 4 (masking key) */
+#define WSP_CONTROL_PAYLOAD_MAX 125 /* section 5.5 */
+#define WSP_CLOSE_REASON_MAX 123    /* 125 less the two octets of the status code */
+
+/* Messages. */
+#define WSP_MESSAGE_MAX_DEFAULT 5242864u /* octets of one received message unless the application says otherwise */
