@@ -21,6 +21,7 @@
 #include <sys/types.h>
 
 #define WSC_CONTROL_VERSION 1
+#define WSC_CONTROL_HEADER 8
 #define WSC_CONTROL_FD 3 /* the worker finds its end of the control socket here */
 #define WSC_CRITICAL 0x8000u
 
@@ -78,7 +79,8 @@ struct wsc_counters {
 };
 #define WSC_COUNTERS_SIZE 56
 
-/* Building: one record at a time in a caller's array. Overflow is remembered and makes wsc_control_finish() return 0. */
+/* Building: one record at a time in a caller's array. Overflow (of the array, or of
+ * WSC_CONTROL_PACKET_MAX) is remembered and makes wsc_control_finish() return 0. */
 struct wsc_control_writer {
   uint8_t *octets;
   size_t length, capacity;
@@ -108,7 +110,8 @@ struct wsc_control_field {
   const uint8_t *value;
   size_t length;
 };
-/* NULL when well-formed (every field within the packet, padding zero), else a static sentence. */
+/* NULL when well-formed (every field within the packet, padding zero), else a static sentence. Types and keys are the
+ * reader's to know; integers lie at multiples of 4, not of 8. */
 const char *wsc_control_decode(const uint8_t *octets, size_t length, struct wsc_control_record *record);
 /* Start with *offset = 0; false at the end. Only for records that wsc_control_decode() accepted. */
 bool wsc_control_next_field(const struct wsc_control_record *record, size_t *offset, struct wsc_control_field *field);
@@ -116,10 +119,21 @@ bool wsc_control_next_field(const struct wsc_control_record *record, size_t *off
 bool wsc_control_find(const struct wsc_control_record *record, uint16_t key, struct wsc_control_field *field);
 bool wsc_control_get_u32(const struct wsc_control_record *record, uint16_t key, uint32_t *value);
 bool wsc_control_get_u64(const struct wsc_control_record *record, uint16_t key, uint64_t *value);
+/* Longer than known is fine: a later release may append counters. */
 bool wsc_control_get_counters(const struct wsc_control_record *record, struct wsc_counters *counters);
 
-/* One packet over the socket, close-on-exec and MSG_NOSIGNAL. Return value and errno as sendmsg(2) / recvmsg(2); EINTR is retried. */
+/* For readers, who know which keys a record of that type may carry: true, and *key, when it has a critical field with another key. */
+bool wsc_control_unknown_critical(const struct wsc_control_record *record, const uint16_t *known, size_t known_count,
+                                  uint16_t *key);
+
+/*
+ * One packet over the socket, close-on-exec and MSG_NOSIGNAL. Return value and errno as sendmsg(2) / recvmsg(2); EINTR is retried.
+ * Sending nothing, or more descriptors than WSC_CONTROL_FDS_MAX, fails with EINVAL; more than WSC_CONTROL_PACKET_MAX octets, with EMSGSIZE.
+ */
 ssize_t wsc_control_send(int fd, const uint8_t *octets, size_t length, const int *fds, size_t fd_count);
-/* `fds` holds WSC_CONTROL_FDS_MAX; *fd_count is set. All received fds are the caller's to close. A truncated packet or
- * truncated descriptors fail with EMSGSIZE, and nothing is leaked. */
+/*
+ * `fds` holds WSC_CONTROL_FDS_MAX; *fd_count is set. All received fds are the caller's to close. A truncated packet or
+ * truncated descriptors (too many, or this process has no number left for one) fail with EMSGSIZE, and nothing is leaked. 0 is the end;
+ * an empty packet, against the rules, looks the same.
+ */
 ssize_t wsc_control_receive(int fd, uint8_t *octets, size_t capacity, int *fds, size_t *fd_count);

@@ -6,27 +6,33 @@
  *
  *   while ((room = wsc_decoder_room(d, &size))) { n = read(fd, room, size); wsc_decoder_filled(d, n);
  *     while (wsc_decoder_next(d, &record) == WSC_DECODED) handle(&record); }
+ *
+ * What it hands out is legal as wsc_header_fault() and wsc_record_fault() define it, a header being judged before its
+ * body is awaited. Towards the app side it also keeps the order in which a channel begins: one WELCOME, then STANDING records, then the rest.
+ * What depends on the user's knowledge (does the connection exist, was that number handed out) is the user's to check.
  */
 #pragma once
 
 #include "channel/record.h"
 
-#define WSC_DECODER_ROOM 65536 /* octets offered for one read while no large record is under way */
-
 struct wsc_decoder {
   enum wsc_direction direction;
+  /* An app side that does not know the worker's limit begins with WSC_MESSAGE_MAX and sets it from WELCOME. */
   uint64_t max_message;
   uint8_t *octets;
   size_t start, end, capacity;
+  size_t record_size; /* of the record at `start` once its header is known to be legal, else 0 */
+  uint8_t beginning;  /* how much of a channel's beginning was seen, see decoder.c */
   const char *fault;
 };
 
 void wsc_decoder_init(struct wsc_decoder *decoder, enum wsc_direction direction, uint64_t max_message);
 void wsc_decoder_clear(struct wsc_decoder *decoder);
 
-/* Where to read to, and how much; NULL without memory. Records handed out before are invalid from here on. Room is allocated on
- * demand, and freed by wsc_decoder_rest(), so an idle channel holds none. */
+/* Where to read to, and how much; NULL without memory (what is pending stays: try again later) and after a fault. Records handed out
+ * before are invalid from here on. Room is allocated on demand, and freed by wsc_decoder_rest(), so an idle channel holds none. */
 uint8_t *wsc_decoder_room(struct wsc_decoder *decoder, size_t *size);
+/* `length` octets were read into the room: at most the size that was offered. */
 void wsc_decoder_filled(struct wsc_decoder *decoder, size_t length);
 
 enum wsc_decode_result {
@@ -34,6 +40,7 @@ enum wsc_decode_result {
   WSC_DECODE_MORE,  /* no whole record left */
   WSC_DECODE_FAULT, /* decoder->fault says what is wrong; the stream cannot be read any further */
 };
+/* The record's body is valid until the next wsc_decoder_room(), _rest() or _clear(); it may lie at any address (no alignment). */
 enum wsc_decode_result wsc_decoder_next(struct wsc_decoder *decoder, struct wsc_record *record);
 
 /* Octets of an unfinished record. */

@@ -4,7 +4,11 @@
  * acknowledged it; at most a window of unacknowledged events (by number and by octets, one larger event alone is fine) is out at a
  * time. After wsc_event_store_resume() the unacknowledged ones are handed out again, first to last.
  *
- * Numbers count from 1 over the worker's life. Invariant: acknowledged <= released <= appended.
+ * Numbers count from 1 over the worker's life. Invariant: acknowledged <= released <= released_before <= appended.
+ * The window's octets are those of whole records, headers included. Both window fields may be changed at any time: a new channel brings its own.
+ *
+ * On a channel without acknowledgement nothing is kept: what the store still holds goes out by wsc_event_store_release_all() and is acknowledged at
+ * once, and each further event is only counted, by wsc_event_store_pass().
  */
 #pragma once
 
@@ -22,12 +26,16 @@ struct wsc_event_store {
 };
 
 void wsc_event_store_init(struct wsc_event_store *store, uint32_t window_events, uint64_t window_octets);
+/* Forgets everything that is kept and gives back the memory. Counting goes on. */
 void wsc_event_store_clear(struct wsc_event_store *store);
 
-/* Appends an event; see wsc_queue_append(). */
+/* Appends an event; see wsc_queue_append(). Without memory nothing changes. */
 uint8_t *wsc_event_store_append(struct wsc_event_store *store, const struct wsc_header *header, size_t body_size);
 
-/* Moves what the window allows into `out` (whole records). False without memory: try again later. */
+/* Counts an event that went to a channel without acknowledgement. Only while everything before it is acknowledged. */
+void wsc_event_store_pass(struct wsc_event_store *store);
+
+/* Copies what the window allows into `out` (whole records). False without memory, and then nothing changed: try again later. */
 bool wsc_event_store_release(struct wsc_event_store *store, struct wsc_queue *out);
 /* As above, ignoring the window: used when the server stops and everything must go out. */
 bool wsc_event_store_release_all(struct wsc_event_store *store, struct wsc_queue *out);

@@ -6,9 +6,15 @@
 #define WSC_MESSAGE_MAX (256u << 20)     /* octets of one message, whatever was configured */
 #define WSC_BROADCAST_TARGETS_MAX 65535u /* connections in one BROADCAST record */
 #define WSC_BODY_MAX (WSC_MESSAGE_MAX + 8u * WSC_BROADCAST_TARGETS_MAX + 8u) /* octets of a record's body */
+#define WSC_WELCOME_MAX 4096u   /* octets of WELCOME's body in whatever later release */
+#define WSC_CONNECT_FIXED 52u   /* octets of a CONNECT body before its texts */
+#define WSC_CONNECT_MAX 65536u  /* octets of a CONNECT body, headers included */
 #define WSC_MESSAGE_COST 16u    /* octets charged for a message beside its payload */
 #define WSC_REASON_MAX 123u     /* octets of a Close reason */
 #define WSC_ERROR_TEXT_MAX 512u /* octets of the sentence in ERROR and FAILED */
+
+#define WSC_DECODER_ROOM 65536u /* octets offered for one read while no large record is under way */
+#define WSC_QUEUE_KEEP 16384u   /* octets of memory a queue that ran empty holds on to */
 
 #define WSC_PEER_QUEUE_HIGH (1u << 20)  /* charged octets queued for one peer from which on sending is refused */
 #define WSC_PEER_QUEUE_LOW (256u << 10) /* DRAINED is sent when the queue falls below this */

@@ -20,6 +20,8 @@
  */
 #pragma once
 
+#include "channel/connect.h"
+#include "channel/integer.h"
 #include "channel/limits.h"
 
 #include <stdbool.h>
@@ -31,8 +33,8 @@
 enum wsc_type {
   /* worker to app side */
   WSC_WELCOME = 0x01, /* first record on every channel: body wsc_welcome */
-  WSC_STANDING =
-      0x02, /* after WELCOME, one for each connection whose CONNECT was acknowledged already: body u64 charged, u64 released */
+  /* right behind WELCOME, one for each open connection whose CONNECT will not follow: body u64 charged, u64 released */
+  WSC_STANDING = 0x02,
   WSC_CREDIT = 0x03, /* connection; body u64 released in total */
   /* ... events, repeated on a new channel until acknowledged */
   WSC_CONNECT = 0x10, /* connection; body wsc_connect */
@@ -42,8 +44,8 @@ enum wsc_type {
   WSC_DRAINED = 0x14, /* connection */
   /* app side to worker */
   WSC_SEND = 0x40,         /* connection; flags TEXT, WANT_CREDIT; body payload */
-  WSC_BROADCAST = 0x41,    /* flag TEXT; body u32 count, u32 zero, count u64 connections, payload */
-  WSC_CLOSE = 0x42,        /* connection; code; body reason */
+  WSC_BROADCAST = 0x41,    /* flag TEXT; body u32 count (not 0), u32 zero, count u64 connections, payload */
+  WSC_CLOSE = 0x42,        /* connection; code (one that a Close frame may carry); body reason (UTF-8) */
   WSC_ACKNOWLEDGE = 0x43,  /* body u64: events acknowledged in total, over all channels of this worker */
   WSC_WANT_DRAINED = 0x44, /* connection: DRAINED is owed as soon as its queue is below the low mark */
 };
@@ -74,24 +76,29 @@ struct wsc_record {
 void wsc_header_encode(const struct wsc_header *header, uint8_t out[WSC_RECORD_HEADER]);
 void wsc_header_decode(const uint8_t in[WSC_RECORD_HEADER], struct wsc_header *header);
 
-/* Little-endian integers, for bodies. */
-void wsc_put_u16(uint8_t *out, uint16_t value);
-void wsc_put_u32(uint8_t *out, uint32_t value);
-void wsc_put_u64(uint8_t *out, uint64_t value);
-uint16_t wsc_get_u16(const uint8_t *in);
-uint32_t wsc_get_u32(const uint8_t *in);
-uint64_t wsc_get_u64(const uint8_t *in);
-
 /* Which way a record travels decides what is legal. */
 enum wsc_direction { WSC_TO_APP, WSC_TO_WORKER };
 
 /* NULL when the header is legal for its direction (known type, only known flags for it, body size within the type's bounds and
  * `max_message`, code and connection zero where the type has none), else a static sentence. Checked before any of the body is awaited. */
 const char *wsc_header_fault(const struct wsc_header *header, enum wsc_direction direction, uint64_t max_message);
-/* The same for what only a whole body tells (WELCOME, STANDING, CONNECT, ERROR, BROADCAST, CLOSE, ACKNOWLEDGE ...). */
-const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction direction);
+/* The same for what only the whole body tells (WELCOME, STANDING, CONNECT, BROADCAST); for records whose header is legal.
+ * Whether texts are UTF-8 is not looked at. */
+const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction direction, uint64_t max_message);
 
-/* Body of WELCOME, 40 octets; a later version may append. */
+/*
+ * Body of WELCOME. A later release may append to it (up to WSC_WELCOME_MAX); a reader takes what it knows.
+ *
+ *    0  u16  version
+ *    2  u8   flags: 1 events are kept until acknowledged
+ *    3  u8   zero
+ *    4  u32  repeats
+ *    8  u64  generation
+ *   16  u64  first_event
+ *   24  u64  max_message
+ *   32  u32  queue_high
+ *   36  u32  queue_low
+ */
 #define WSC_WELCOME_SIZE 40
 struct wsc_welcome {
   uint16_t version;     /* WSC_VERSION */
@@ -104,38 +111,5 @@ struct wsc_welcome {
   uint32_t queue_low;
 };
 void wsc_welcome_encode(const struct wsc_welcome *welcome, uint8_t out[WSC_WELCOME_SIZE]);
+/* False when it is none, is of another version, or holds figures that no worker can mean (see docs/channel.md). */
 bool wsc_welcome_decode(const uint8_t *body, size_t size, struct wsc_welcome *welcome);
-
-/* A run of octets with a length, not terminated. */
-struct wsc_text {
-  const char *text;
-  size_t length;
-};
-
-/* Who connected, and how. Addresses are binary: IPv4 (also an IPv4-mapped IPv6 peer) in the first 4 octets. The same body serves
- * the control socket's list of connections, there without headers. */
-struct wsc_connect {
-  uint8_t family; /* 4 or 6 */
-  bool tls;
-  uint16_t port;
-  uint32_t scope; /* interface index of a link-local IPv6 peer, else 0 */
-  uint8_t address[16];
-  uint64_t connected_at;                         /* microseconds since the epoch */
-  struct wsc_text path, query, origin, protocol; /* empty where absent */
-  uint16_t header_count;
-  const uint8_t *headers; /* encoded; walk with wsc_connect_next_header() */
-  size_t headers_size;
-};
-struct wsc_connect_header {
-  struct wsc_text name, value;
-};
-/* Octets the encoding takes, without headers plus those of each header. */
-size_t wsc_connect_size(const struct wsc_connect *connect);
-size_t wsc_connect_header_size(const struct wsc_connect_header *header);
-/* Encodes everything but headers; returns octets written. Append each header with wsc_connect_header_encode(), header_count of them. */
-size_t wsc_connect_encode(const struct wsc_connect *connect, uint8_t *out);
-size_t wsc_connect_header_encode(const struct wsc_connect_header *header, uint8_t *out);
-/* False when the body is not exactly one well-formed wsc_connect with header_count headers. Slices point into `body`. */
-bool wsc_connect_decode(const uint8_t *body, size_t size, struct wsc_connect *connect);
-/* Start with *offset = 0; false at the end. */
-bool wsc_connect_next_header(const struct wsc_connect *connect, size_t *offset, struct wsc_connect_header *header);
