@@ -7,8 +7,10 @@
 /* Opening handshake (RFC 6455 section 4). */
 #define WSP_HEAD_MAX 16384         /* octets of a whole request or response head; beyond: 431 */
 #define WSP_TARGET_MAX 8196        /* octets of a request-target; beyond: 431 */
+#define WSP_METHOD_MAX 16          /* octets of a request's method; beyond: 400 */
 #define WSP_HEADERS_MAX 64         /* header fields in one head; beyond: 431 */
 #define WSP_PROTOCOL_OFFERS_MAX 32 /* subprotocols offered by one peer; beyond: 400 */
+#define WSP_PROTOCOL_NAME_MAX 256  /* octets of one subprotocol's name; beyond: 400 */
 #define WSP_RESPONSE_MAX 1024      /* octets of any response head plus body this engine writes as a server */
 
 /* Framing (RFC 6455 section 5). */

@@ -3,34 +3,41 @@
  * The server's half of the opening handshake (RFC 6455 section 4.2), without I/O.
  *
  * Feed octets as they come: wsp_server_handshake_feed() takes any split of the input, keeps the head in a buffer
- * of its own (bounded by WSP_HEAD_MAX) and says MORE, DONE or REFUSED. A fault is reported at the earliest octet
- * that proves it. After DONE the request's parts can be read, the user decides (limits, Origin, ...), and writes
- * either the 101 response or a refusal. Octets behind the head belong to the connection: `consumed` tells.
+ * of its own (bounded by WSP_HEAD_MAX) and says MORE, DONE or REFUSED. After DONE the request's parts can be read, the
+ * user decides (limits, Origin, ...), and writes either the 101 response or a refusal. Octets behind the head belong
+ * to the connection: `consumed` tells.
  *
- * Strict by design: bare LF, obsolete line folding, a repeated Host, Upgrade, Sec-WebSocket-Key or
- * Sec-WebSocket-Version, white space before a colon, control characters in values, a request body and HTTP
- * below 1.1 are refused, each with a status and a sentence that names the fault.
+ * Faults are reported as early as they are proven: of syntax at the octet (so a TLS ClientHello fails at its first), of
+ * a line's meaning (method, version, repeated header, a body) at the end of the line, what is missing or does not fit at
+ * the end of the head. Later octets cannot change the verdict.
  *
- * All slices point into the handshake's own buffer and live until wsp_server_handshake_clear().
+ * Strict by design (RFC 6455 section 4.2.1, RFC 9112): refused with a status and a sentence that names the fault are
+ *   400  what is no HTTP; bare LF or CR, obsolete line folding, white space before a colon, control characters, an empty
+ *        line before the request line; a target that is neither a path nor an absolute http(s) URL; missing, empty or
+ *        repeated Host; repeated Upgrade, Origin, Sec-WebSocket-Key or Sec-WebSocket-Version; a missing or malformed
+ *        key; Connection without "upgrade"; malformed lists; a request body
+ *   405  another method than GET
+ *   426  a request that is no upgrade to "websocket", HTTP/1.0 (which cannot upgrade), and another Sec-WebSocket-Version
+ *        than 13 or none
+ *   431  a head above WSP_HEAD_MAX, a target above WSP_TARGET_MAX, more than WSP_HEADERS_MAX headers
+ *   503  no memory
+ *   505  another major version of HTTP than 1
+ * Host before the upgrade, the upgrade before version and key: the first that fails is reported.
+ * Connection, Sec-WebSocket-Protocol and Sec-WebSocket-Extensions may come in several lines. No extension is
+ * implemented, so offers of extensions are checked for their grammar and then ignored.
+ *
+ * All slices point into the handshake's own buffer and live until wsp_server_handshake_free().
  */
 #pragma once
 
 #include "websocket/buffer.h"
+#include "websocket/http-head.h"
+#include "websocket/http-refusal.h"
 #include "websocket/limits.h"
 
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
-
-struct wsp_slice {
-  const char *text; /* not terminated; NULL when absent */
-  size_t length;
-};
-
-struct wsp_header {
-  struct wsp_slice name;  /* in lower case */
-  struct wsp_slice value; /* without surrounding white space; may be empty; may hold octets 0x80-0xFF */
-};
 
 enum wsp_handshake_result {
   WSP_HANDSHAKE_MORE,    /* everything given was consumed and was right so far */
@@ -44,11 +51,15 @@ struct wsp_server_handshake; /* opaque, about 17 KiB at most while a head is bei
 struct wsp_server_handshake *wsp_server_handshake_new(void);
 void wsp_server_handshake_free(struct wsp_server_handshake *handshake);
 
+/* Computes one Sec-WebSocket-Accept, so that whatever libcrypto loads at its first digest is loaded: for a process that
+ * is about to lock itself in. False when libcrypto has no SHA-1; no handshake could succeed then. */
+bool wsp_handshake_prepare(void);
+
 /* `consumed` is how many octets of `octets` belong to the head (all of them for MORE). */
 enum wsp_handshake_result wsp_server_handshake_feed(struct wsp_server_handshake *handshake, const uint8_t *octets,
                                                     size_t length, size_t *consumed);
 
-/* After REFUSED: the HTTP status (400, 405, 426, 431, 505) and one sentence for people, static storage. */
+/* After REFUSED: the HTTP status (400, 405, 426, 431, 503, 505) and one sentence for people, static storage. */
 unsigned wsp_server_handshake_status(const struct wsp_server_handshake *handshake);
 const char *wsp_server_handshake_fault(const struct wsp_server_handshake *handshake);
 
@@ -72,13 +83,7 @@ struct wsp_slice wsp_server_handshake_protocol(const struct wsp_server_handshake
 bool wsp_server_handshake_choose_protocol(const struct wsp_server_handshake *handshake, const char *supported,
                                           struct wsp_slice *chosen);
 
-/* Appends the 101 response with Sec-WebSocket-Accept and, unless absent, the chosen subprotocol (at most 256
- * octets). False without memory. */
+/* Appends the 101 response with Sec-WebSocket-Accept and, unless absent or empty, the chosen subprotocol (at most
+ * WSP_PROTOCOL_NAME_MAX octets). False without memory or for a protocol that is longer. */
 bool wsp_server_handshake_accept(const struct wsp_server_handshake *handshake, struct wsp_slice protocol,
                                  struct wsp_buffer *out);
-
-/* Appends a whole HTTP/1.1 response that ends the connection: status line, Connection: close, Content-Length,
- * Content-Type: text/plain; charset=utf-8, then "sentence\n". 426 adds Upgrade: websocket and
- * Sec-WebSocket-Version: 13, 429 and 503 add Retry-After when `retry_after` (seconds) is not 0. The sentence is cut
- * so that the whole stays within WSP_RESPONSE_MAX. False without memory. */
-bool wsp_http_refusal(struct wsp_buffer *out, unsigned status, const char *sentence, unsigned retry_after);

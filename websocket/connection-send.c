@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "websocket/connection-internal.h"
+
+#include "websocket/mask.h"
+#include "websocket/utf8.h"
+
+#include <string.h>
+
+bool wsp_connection_append_frame(struct wsp_connection *connection, enum wsp_opcode opcode, const uint8_t *payload,
+                                 size_t length, struct wsp_buffer *out) {
+  struct wsp_frame_header header = {
+      .fin = true,
+      .opcode = (uint8_t)opcode,
+      .masked = wsp_connection_has(connection, WSP_IS_CLIENT),
+      .payload_length = length,
+  };
+  if (length > SIZE_MAX - WSP_FRAME_HEADER_MAX)
+    return false;
+  uint8_t *room = wsp_buffer_reserve(out, WSP_FRAME_HEADER_MAX + length);
+  if (!room)
+    return false;
+  if (header.masked)
+    connection->settings->fresh_mask(connection->settings->context, header.mask_key);
+  size_t header_length = wsp_frame_header_encode(&header, room);
+  if (header.masked)
+    wsp_mask_copy(room + header_length, payload, length, header.mask_key, 0);
+  else if (length > 0)
+    memcpy(room + header_length, payload, length);
+  wsp_buffer_commit(out, header_length + length);
+  return true;
+}
+
+bool wsp_connection_append_close(struct wsp_connection *connection, uint16_t code, const uint8_t *reason, size_t length,
+                                 struct wsp_buffer *out) {
+  uint8_t payload[WSP_CONTROL_PAYLOAD_MAX];
+  size_t payload_length = 0;
+  if (code != WSP_CLOSE_NO_STATUS) {
+    payload[0] = (uint8_t)(code >> 8);
+    payload[1] = (uint8_t)code;
+    if (length > 0)
+      memcpy(payload + 2, reason, length);
+    payload_length = 2 + length;
+  }
+  wsp_connection_set(connection, WSP_CLOSE_WAS_SENT);
+  return wsp_connection_append_frame(connection, WSP_OPCODE_CLOSE, payload, payload_length, out);
+}
+
+/* Section 5.5.1 and 7.1.7: after a Close frame, either way, or a failure there is nothing to say any more. */
+static bool is_sending_over(const struct wsp_connection *connection) {
+  return wsp_connection_has(connection, WSP_CLOSE_WAS_SENT | WSP_CLOSE_WAS_RECEIVED | WSP_HAS_FAILED);
+}
+
+static enum wsp_send_result send_frame(struct wsp_connection *connection, enum wsp_opcode opcode,
+                                       const uint8_t *payload, size_t length, struct wsp_buffer *out) {
+  return wsp_connection_append_frame(connection, opcode, payload, length, out) ? WSP_SENT : WSP_SEND_NO_MEMORY;
+}
+
+enum wsp_send_result wsp_connection_send_checked(struct wsp_connection *connection, bool text, const uint8_t *data,
+                                                 size_t length, struct wsp_buffer *out) {
+  if (is_sending_over(connection))
+    return WSP_SEND_CLOSED;
+  return send_frame(connection, text ? WSP_OPCODE_TEXT : WSP_OPCODE_BINARY, data, length, out);
+}
+
+enum wsp_send_result wsp_connection_send(struct wsp_connection *connection, bool text, const uint8_t *data,
+                                         size_t length, struct wsp_buffer *out) {
+  if (text && !wsp_utf8_is_valid(data, length))
+    return WSP_SEND_INVALID;
+  return wsp_connection_send_checked(connection, text, data, length, out);
+}
+
+enum wsp_send_result wsp_connection_ping(struct wsp_connection *connection, const uint8_t *data, size_t length,
+                                         struct wsp_buffer *out) {
+  if (length > WSP_CONTROL_PAYLOAD_MAX)
+    return WSP_SEND_INVALID;
+  if (is_sending_over(connection))
+    return WSP_SEND_CLOSED;
+  return send_frame(connection, WSP_OPCODE_PING, data, length, out);
+}
+
+enum wsp_send_result wsp_connection_close(struct wsp_connection *connection, uint16_t code, const uint8_t *reason,
+                                          size_t length, struct wsp_buffer *out) {
+  if (code == WSP_CLOSE_NO_STATUS ? length > 0 : !wsp_close_code_is_sendable(code))
+    return WSP_SEND_INVALID;
+  if (length > WSP_CLOSE_REASON_MAX || !wsp_utf8_is_valid(reason, length))
+    return WSP_SEND_INVALID;
+  if (is_sending_over(connection))
+    return WSP_SEND_CLOSED;
+  if (!wsp_connection_append_close(connection, code, reason, length, out)) {
+    wsp_connection_unset(connection, WSP_CLOSE_WAS_SENT); /* the caller may try again */
+    return WSP_SEND_NO_MEMORY;
+  }
+  return WSP_SENT;
+}
+
+bool wsp_connection_close_sent(const struct wsp_connection *connection) {
+  return wsp_connection_has(connection, WSP_CLOSE_WAS_SENT);
+}
+
+bool wsp_connection_close_received(const struct wsp_connection *connection) {
+  return wsp_connection_has(connection, WSP_CLOSE_WAS_RECEIVED);
+}
+
+bool wsp_connection_failed(const struct wsp_connection *connection) {
+  return wsp_connection_has(connection, WSP_HAS_FAILED);
+}

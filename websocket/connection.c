@@ -1,0 +1,358 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "websocket/connection-internal.h"
+
+#include "websocket/mask.h"
+#include "websocket/utf8.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define FIRST_GATHER_CAPACITY 128
+
+static_assert(sizeof(struct wsp_connection) <= 96, "tens of thousands of idle connections have to be cheap");
+
+/* One call of wsp_connection_receive(): what it was given and how far it got. */
+struct reading {
+  uint8_t *octets;
+  size_t length;
+  size_t used;
+  struct wsp_buffer *out;
+  struct wsp_event *event;
+};
+
+void wsp_connection_init(struct wsp_connection *connection, enum wsp_role role, struct wsp_settings *settings) {
+  *connection = (struct wsp_connection){.settings = settings};
+  if (role == WSP_CLIENT)
+    wsp_connection_set(connection, WSP_IS_CLIENT);
+}
+
+static void free_gathered(struct wsp_connection *connection) {
+  connection->settings->gathered -= connection->gather_capacity;
+  free(connection->gather);
+  connection->gather = NULL;
+  connection->gather_length = 0;
+  connection->gather_capacity = 0;
+}
+
+static void free_control(struct wsp_connection *connection) {
+  free(connection->control);
+  connection->control = NULL;
+  connection->control_length = 0;
+}
+
+void wsp_connection_clear(struct wsp_connection *connection) {
+  free_gathered(connection);
+  free_control(connection);
+}
+
+bool wsp_connection_in_message(const struct wsp_connection *connection) {
+  if (wsp_connection_has(connection, WSP_CLOSE_WAS_RECEIVED | WSP_HAS_FAILED))
+    return false;
+  return connection->header_length > 0 || connection->message_opcode != 0 ||
+         wsp_connection_has(connection, WSP_IN_FRAME);
+}
+
+static bool is_control(uint8_t opcode) {
+  return opcode & 0x8;
+}
+
+/* Memory behind the event before this call: its time is over. */
+static void free_delivered(struct wsp_connection *connection) {
+  if (connection->gather && connection->message_opcode == 0)
+    free_gathered(connection);
+  if (connection->control && !(wsp_connection_has(connection, WSP_IN_FRAME) && is_control(connection->opcode)))
+    free_control(connection);
+}
+
+static enum wsp_event_type give(struct reading *reading, struct wsp_event event) {
+  if (event.length == 0)
+    event.data = (const uint8_t *)"";
+  *reading->event = event;
+  return event.type;
+}
+
+/* Section 7.1.7. The sentence goes to the peer too: it is the peer's author who needs it most. */
+static enum wsp_event_type fail(struct wsp_connection *connection, struct reading *reading, uint16_t code,
+                                const char *why) {
+  const uint8_t *reason = (const uint8_t *)why;
+  const size_t length = strlen(why);
+  if (!wsp_connection_has(connection, WSP_CLOSE_WAS_SENT))
+    wsp_connection_append_close(connection, code, reason, length, reading->out);
+  wsp_connection_set(connection, WSP_HAS_FAILED);
+  free_gathered(connection);
+  free_control(connection);
+  return give(reading, (struct wsp_event){.type = WSP_EVENT_FAILED, .data = reason, .length = length, .code = code});
+}
+
+/* ---- Frame headers ---- */
+
+/* What the first one or two octets of a frame prove wrong, or NULL (sections 5.1, 5.2, 5.4, 5.5). */
+static const char *opening_fault(const struct wsp_connection *connection, const uint8_t *octets, size_t length) {
+  const uint8_t opcode = octets[0] & 0xF;
+  const bool fin = octets[0] & 0x80;
+  if (octets[0] & 0x70)
+    return "reserved bit set although no extension was agreed";
+  if (opcode > WSP_OPCODE_PONG || (opcode > WSP_OPCODE_BINARY && !is_control(opcode)))
+    return "reserved opcode";
+  if (is_control(opcode) && !fin)
+    return "fragmented control frame";
+  if (opcode == WSP_OPCODE_CONTINUATION && connection->message_opcode == 0)
+    return "continuation frame with no message to continue";
+  if (opcode != WSP_OPCODE_CONTINUATION && !is_control(opcode) && connection->message_opcode != 0)
+    return "new message before the end of the fragmented one";
+  if (length < 2)
+    return NULL;
+
+  const bool masked = octets[1] & 0x80;
+  const uint8_t short_length = octets[1] & 0x7F;
+  if (masked && wsp_connection_has(connection, WSP_IS_CLIENT))
+    return "masked frame from a server";
+  if (!masked && !wsp_connection_has(connection, WSP_IS_CLIENT))
+    return "unmasked frame from a client";
+  if (is_control(opcode) && short_length > WSP_CONTROL_PAYLOAD_MAX)
+    return "control frame longer than 125 octets";
+  if (opcode == WSP_OPCODE_CLOSE && short_length == 1)
+    return "Close frame with half a status code";
+  return NULL;
+}
+
+static enum wsp_event_type begin_frame(struct wsp_connection *connection, struct reading *reading,
+                                       const struct wsp_frame_header *header) {
+  if (!is_control(header->opcode)) {
+    /* Never overflows: gathered so far is within the limit, and a length has at most 63 bits. */
+    if (connection->gather_length + header->payload_length > connection->settings->max_message_size)
+      return fail(connection, reading, WSP_CLOSE_TOO_BIG, "message larger than this side accepts");
+    if (header->opcode != WSP_OPCODE_CONTINUATION) {
+      connection->message_opcode = header->opcode;
+      connection->utf8_state = WSP_UTF8_ACCEPT;
+    }
+  }
+  connection->opcode = header->opcode;
+  connection->payload_left = header->payload_length;
+  connection->mask_offset = 0;
+  memcpy(connection->mask_key, header->mask_key, sizeof connection->mask_key);
+  wsp_connection_set(connection, WSP_IN_FRAME);
+  if (header->fin)
+    wsp_connection_set(connection, WSP_FRAME_IS_FIN);
+  else
+    wsp_connection_unset(connection, WSP_FRAME_IS_FIN);
+  return WSP_EVENT_NONE;
+}
+
+/* Takes a header from the octets, joined with the part of it that came before. Afterwards either a frame has begun
+ * or all octets are used up (or the connection has failed). */
+static enum wsp_event_type read_header(struct wsp_connection *connection, struct reading *reading) {
+  const uint8_t *octets = reading->octets + reading->used;
+  size_t there = reading->length - reading->used;
+  const size_t before = connection->header_length;
+  if (before > 0) {
+    size_t room = sizeof connection->header - before;
+    there = there < room ? there : room;
+    memcpy(connection->header + before, octets, there);
+    octets = connection->header;
+    there += before;
+  }
+
+  struct wsp_frame_header header;
+  size_t header_length = 0;
+  const char *fault = opening_fault(connection, octets, there);
+  if (fault)
+    return fail(connection, reading, WSP_CLOSE_PROTOCOL_ERROR, fault);
+  switch (wsp_frame_header_decode(octets, there, &header, &header_length)) {
+  case WSP_FRAME_FAULT:
+    return fail(connection, reading, WSP_CLOSE_PROTOCOL_ERROR, "payload length not in its shortest form or too large");
+  case WSP_FRAME_MORE:
+    if (before == 0)
+      memcpy(connection->header, octets, there);
+    connection->header_length = (uint8_t)there;
+    reading->used += there - before;
+    return WSP_EVENT_NONE;
+  case WSP_FRAME_DONE:
+    break;
+  }
+  connection->header_length = 0;
+  reading->used += header_length - before;
+  return begin_frame(connection, reading, &header);
+}
+
+/* ---- Payload ---- */
+
+/* Octets of the current frame's payload that are there to be read now. */
+static size_t payload_there(const struct wsp_connection *connection, const struct reading *reading) {
+  size_t there = reading->length - reading->used;
+  return connection->payload_left < there ? (size_t)connection->payload_left : there;
+}
+
+static void unmask(struct wsp_connection *connection, uint8_t *to, const uint8_t *from, size_t length) {
+  if (!wsp_connection_has(connection, WSP_IS_CLIENT))
+    connection->mask_offset = wsp_mask_copy(to, from, length, connection->mask_key, connection->mask_offset);
+  else if (to != from && length > 0)
+    memcpy(to, from, length);
+}
+
+/* Unmasks the next `length` octets of payload to `to` (NULL: where they lie) and counts them as read. */
+static uint8_t *take_payload(struct wsp_connection *connection, struct reading *reading, uint8_t *to, size_t length) {
+  uint8_t *from = reading->octets + reading->used;
+  to = to ? to : from;
+  unmask(connection, to, from, length);
+  reading->used += length;
+  connection->payload_left -= length;
+  return to;
+}
+
+static enum wsp_event_type receive_close(struct wsp_connection *connection, struct reading *reading,
+                                         const uint8_t *payload, size_t length) {
+  uint16_t code = WSP_CLOSE_NO_STATUS;
+  const uint8_t *reason = payload;
+  size_t reason_length = 0;
+  if (length > 0) {
+    code = (uint16_t)(payload[0] << 8 | payload[1]);
+    reason = payload + 2;
+    reason_length = length - 2;
+    if (!wsp_close_code_is_sendable(code))
+      return fail(connection, reading, WSP_CLOSE_PROTOCOL_ERROR,
+                  "Close frame with a status code that must not be sent");
+    if (!wsp_utf8_is_valid(reason, reason_length))
+      return fail(connection, reading, WSP_CLOSE_INVALID_DATA, "Close reason is not valid UTF-8");
+  }
+  wsp_connection_set(connection, WSP_CLOSE_WAS_RECEIVED);
+  if (!wsp_connection_has(connection, WSP_CLOSE_WAS_SENT))
+    wsp_connection_append_close(connection, code, NULL, 0, reading->out);
+  free_gathered(connection);
+  return give(reading,
+              (struct wsp_event){.type = WSP_EVENT_CLOSE, .data = reason, .length = reason_length, .code = code});
+}
+
+static enum wsp_event_type receive_control(struct wsp_connection *connection, struct reading *reading,
+                                           const uint8_t *payload, size_t length) {
+  struct wsp_event event = {.type = WSP_EVENT_PONG, .data = payload, .length = length};
+  if (connection->opcode == WSP_OPCODE_CLOSE)
+    return receive_close(connection, reading, payload, length);
+  if (connection->opcode == WSP_OPCODE_PING) {
+    event.type = WSP_EVENT_PING;
+    if (!wsp_connection_has(connection, WSP_CLOSE_WAS_SENT) &&
+        !wsp_connection_append_frame(connection, WSP_OPCODE_PONG, payload, length, reading->out))
+      return fail(connection, reading, WSP_CLOSE_TRY_AGAIN, "out of memory");
+  }
+  return give(reading, event);
+}
+
+/* Control frames may come between the fragments of a message, so their payload never touches the gathered one. */
+static enum wsp_event_type read_control(struct wsp_connection *connection, struct reading *reading) {
+  const size_t there = payload_there(connection, reading);
+  const uint8_t *payload;
+  size_t length = there;
+  if (!connection->control && there == connection->payload_left) {
+    payload = take_payload(connection, reading, NULL, there);
+  } else {
+    if (!connection->control && !(connection->control = malloc(WSP_CONTROL_PAYLOAD_MAX)))
+      return fail(connection, reading, WSP_CLOSE_TRY_AGAIN, "out of memory");
+    take_payload(connection, reading, connection->control + connection->control_length, there);
+    connection->control_length = (uint8_t)(connection->control_length + there);
+    if (connection->payload_left > 0)
+      return WSP_EVENT_NONE;
+    payload = connection->control;
+    length = connection->control_length;
+  }
+  wsp_connection_unset(connection, WSP_IN_FRAME);
+  return receive_control(connection, reading, payload, length);
+}
+
+/* Resizes the gathering memory as far as the bound over all connections allows. */
+static bool resize_gathered(struct wsp_connection *connection, size_t capacity) {
+  struct wsp_settings *settings = connection->settings;
+  const uint64_t others = settings->gathered - connection->gather_capacity;
+  if (settings->max_gathered > 0 && (others > settings->max_gathered || capacity > settings->max_gathered - others))
+    return false;
+  uint8_t *gather = realloc(connection->gather, capacity);
+  if (!gather)
+    return false;
+  connection->gather = gather;
+  connection->gather_capacity = capacity;
+  settings->gathered = others + capacity;
+  return true;
+}
+
+/* Room for `more` octets of the current frame. Memory at most doubles, so it follows what arrived and not what a
+ * header promised; and it never exceeds what the message can still become. */
+static bool make_room(struct wsp_connection *connection, size_t more) {
+  const size_t needed = connection->gather_length + more;
+  if (needed <= connection->gather_capacity)
+    return true;
+  const uint64_t at_most = wsp_connection_has(connection, WSP_FRAME_IS_FIN)
+                               ? connection->gather_length + connection->payload_left
+                               : connection->settings->max_message_size;
+  uint64_t wanted = (uint64_t)connection->gather_capacity * 2;
+  wanted = wanted > FIRST_GATHER_CAPACITY ? wanted : FIRST_GATHER_CAPACITY;
+  wanted = wanted < at_most ? wanted : at_most;
+  if (wanted > needed && wanted <= SIZE_MAX && resize_gathered(connection, (size_t)wanted))
+    return true;
+  return resize_gathered(connection, needed);
+}
+
+/* Section 8.1: checks octets of a text message; `last` when nothing of it follows. */
+static bool is_text_right(struct wsp_connection *connection, const uint8_t *octets, size_t length, bool last) {
+  if (connection->message_opcode != WSP_OPCODE_TEXT)
+    return true;
+  return wsp_utf8_feed(&connection->utf8_state, octets, length) && (!last || connection->utf8_state == WSP_UTF8_ACCEPT);
+}
+
+static enum wsp_event_type receive_message(struct wsp_connection *connection, struct reading *reading,
+                                           const uint8_t *data, size_t length) {
+  const bool text = connection->message_opcode == WSP_OPCODE_TEXT;
+  connection->message_opcode = 0;
+  return give(reading, (struct wsp_event){.type = WSP_EVENT_MESSAGE, .text = text, .data = data, .length = length});
+}
+
+static enum wsp_event_type read_data(struct wsp_connection *connection, struct reading *reading) {
+  const size_t there = payload_there(connection, reading);
+  const bool frame_ends = there == connection->payload_left;
+  const bool message_ends = frame_ends && wsp_connection_has(connection, WSP_FRAME_IS_FIN);
+  const bool in_place = message_ends && connection->gather_length == 0;
+  uint8_t *to = NULL;
+  if (!in_place && there > 0) {
+    if (!make_room(connection, there))
+      return fail(connection, reading, WSP_CLOSE_TRY_AGAIN, "no memory for the rest of this message at the moment");
+    to = connection->gather + connection->gather_length;
+    connection->gather_length += there;
+  }
+  const uint8_t *octets = take_payload(connection, reading, to, there);
+  if (!is_text_right(connection, octets, there, message_ends))
+    return fail(connection, reading, WSP_CLOSE_INVALID_DATA, "text message is not valid UTF-8");
+  if (frame_ends)
+    wsp_connection_unset(connection, WSP_IN_FRAME);
+  if (!message_ends)
+    return WSP_EVENT_NONE;
+  if (in_place)
+    return receive_message(connection, reading, octets, there);
+  return receive_message(connection, reading, connection->gather, connection->gather_length);
+}
+
+/* One header, or what is there of one payload. */
+static enum wsp_event_type step(struct wsp_connection *connection, struct reading *reading) {
+  if (!wsp_connection_has(connection, WSP_IN_FRAME)) {
+    enum wsp_event_type type = read_header(connection, reading);
+    if (type != WSP_EVENT_NONE || !wsp_connection_has(connection, WSP_IN_FRAME))
+      return type;
+  }
+  return is_control(connection->opcode) ? read_control(connection, reading) : read_data(connection, reading);
+}
+
+enum wsp_event_type wsp_connection_receive(struct wsp_connection *connection, uint8_t *octets, size_t length,
+                                           size_t *consumed, struct wsp_buffer *out, struct wsp_event *event) {
+  struct reading reading = {.octets = octets, .length = length, .out = out, .event = event};
+  free_delivered(connection);
+  while (reading.used < length) {
+    if (wsp_connection_has(connection, WSP_CLOSE_WAS_RECEIVED | WSP_HAS_FAILED)) {
+      reading.used = length;
+      break;
+    }
+    enum wsp_event_type type = step(connection, &reading);
+    *consumed = reading.used;
+    if (type != WSP_EVENT_NONE)
+      return type;
+  }
+  *consumed = reading.used;
+  return give(&reading, (struct wsp_event){.type = WSP_EVENT_NONE});
+}
