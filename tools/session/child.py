@@ -16,25 +16,41 @@ PR_SET_PDEATHSIG = 1
 PR_SET_CHILD_SUBREAPER = 36
 _libc = ctypes.CDLL(None, use_errno=True)
 
-# The signals that a tool takes with sigtimedwait() instead of handlers: no race between a check and a sleep.
-WATCHED = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGCHLD}
+ENDING = {signal.SIGINT, signal.SIGTERM, signal.SIGHUP}
+WATCHED = ENDING | {signal.SIGCHLD}
 
 
 class Failure(Exception):
     """Something that the person at the terminal has to know: the message is the whole story."""
 
 
+class Ended(BaseException):
+    """One of ENDING came while signals were not held."""
+
+    def __init__(self, number):
+        super().__init__(number)
+        self.status = 128 + number
+
+
+def _raise_ended(number, _frame):
+    raise Ended(number)
+
+
 def become_supervisor():
-    """Call once, before the first child."""
-    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+    """Call once, before the first child. From here on a signal of ENDING raises Ended, until hold_signals()."""
     _libc.prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGCHLD})
+    for number in ENDING:
+        signal.signal(number, _raise_ended)
 
 
-def wait_for_signal(timeout=None):
-    """Waits for one of WATCHED; None when `timeout` seconds passed."""
-    if timeout is None:
-        return signal.sigwaitinfo(WATCHED)
-    return signal.sigtimedwait(WATCHED, max(0, timeout))
+def hold_signals():
+    """From here on signals wait until wait_for_signal() takes them: no race between a check and a sleep."""
+    signal.pthread_sigmask(signal.SIG_BLOCK, WATCHED)
+
+
+def wait_for_signal():
+    return signal.sigwaitinfo(WATCHED)
 
 
 def _unblock():

@@ -33,7 +33,10 @@ def main():
     except child.Failure as failure:
         print(f"with-daemon: {failure}", file=sys.stderr)
         return 1
+    except child.Ended as ended:
+        return ended.status
     finally:
+        child.hold_signals()
         for part in reversed(running):
             part.stop()
         shutil.rmtree(folder, ignore_errors=True)
@@ -48,6 +51,7 @@ def run(arguments, private_bus, service):
         "WSSERVERD_LOG": str(service.log),
         "WSSERVERD_BUILD": arguments.build,
     }
+    child.hold_signals()
     try:
         command = child.start_foreground(arguments.command, env=environment)
     except OSError as error:
