@@ -8,7 +8,7 @@ import pytest
 from blackbox.app import MANAGER, MANAGER_PATH, PROPERTIES, error_of, expect_error
 from blackbox.service import daemon_path
 from blackbox.users import ADMINISTRATORS, ORDINARY_USER, needs_root
-from blackbox.wire import DBusError
+from blackbox.wire import DBusError, Variant
 
 SERVER_PROPERTIES = {
     "State": "s", "Owner": "s", "AppId": "s", "ServerIP": "s", "ServerPort": "q", "Tls": "b", "Protocol": "s", "Connections": "u",
@@ -89,7 +89,7 @@ def test_an_app_can_tell_whether_this_device_runs_servers(app):
 def test_no_app_can_talk_the_daemon_into_another_profile(app, name):
     before = app.get(MANAGER_PATH, MANAGER, name)
     with pytest.raises(DBusError):
-        app.call(MANAGER_PATH, PROPERTIES, "Set", "ssv", MANAGER, name, ("s", "phone"))
+        app.call(MANAGER_PATH, PROPERTIES, "Set", "ssv", MANAGER, name, Variant("s", "phone"))
     assert app.get(MANAGER_PATH, MANAGER, name) == before
 
 

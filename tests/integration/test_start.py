@@ -87,7 +87,7 @@ def test_an_option_of_a_wrong_type_is_refused_by_name(app, key):
     assert server.get("State") == "created"
 
 
-@pytest.mark.parametrize("key", ["serverport", "port", "serverCert", "maxClients", "", "serverPort\u0000"[:10] + " ", "\u00fc"])
+@pytest.mark.parametrize("key", ["serverport", "port", "serverCert", "maxClients", "", "serverPort ", "\u670d\u52a1\u5668"])
 def test_a_misspelt_option_is_refused_by_name_instead_of_ignored(app, key):
     expect_error("InvalidArgument", app.create_server().start, names=key, **{"serverPort": 0, key: Variant("u", 1)})
 
