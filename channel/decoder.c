@@ -50,7 +50,7 @@ static void compact(struct wsc_decoder *decoder) {
  */
 static bool fit_room(struct wsc_decoder *decoder) {
   size_t pending = decoder->end;
-  size_t missing = decoder->record_size > 0 ? decoder->record_size - pending : WSC_RECORD_HEADER;
+  size_t missing = decoder->record_size > pending ? decoder->record_size - pending : WSC_RECORD_HEADER;
   size_t wanted = missing < WSC_DECODER_ROOM / 4 ? missing : WSC_DECODER_ROOM / 4;
   size_t growth = pending < missing ? pending : missing;
   size_t target = pending + (growth > WSC_DECODER_ROOM ? growth : WSC_DECODER_ROOM);

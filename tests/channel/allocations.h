@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the channel library asks of malloc(3): counted, and refused on demand. Works by the linker's --wrap, so GLib's
+ * own allocations are not concerned.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+
+/* From now on every allocation fails, or none does. */
+void allocations_refuse(bool refuse);
+/* Allocations asked for since the last call, and the largest of them. */
+size_t allocations_taken(size_t *largest);
