@@ -92,3 +92,11 @@ uint32_t wsc_event_store_resume(struct wsc_event_store *store) {
   store->released_octets = 0;
   return repeats < UINT32_MAX ? (uint32_t)repeats : UINT32_MAX;
 }
+
+bool wsc_event_store_next(const struct wsc_event_store *store, size_t *offset, struct wsc_header *header) {
+  if (*offset >= wsc_queue_length(&store->records))
+    return false;
+  wsc_header_decode(wsc_queue_front(&store->records) + *offset, header);
+  *offset += WSC_RECORD_HEADER + (size_t)header->size;
+  return true;
+}

@@ -47,6 +47,10 @@ bool wsc_event_store_acknowledge(struct wsc_event_store *store, uint64_t event);
 /* A new channel: everything unacknowledged will be released again. Returns how many of those had been handed out before. */
 uint32_t wsc_event_store_resume(struct wsc_event_store *store);
 
+/* Walks everything that is kept, first to last: start with *offset = 0; false at the end. So the worker finds out, for a new channel,
+ * of which connections events will follow although their CONNECT will not (they need a STANDING), closed ones included. */
+bool wsc_event_store_next(const struct wsc_event_store *store, size_t *offset, struct wsc_header *header);
+
 /* Octets appended but not handed out yet: the measure for back-pressure towards peers. */
 static inline size_t wsc_event_store_waiting(const struct wsc_event_store *store) {
   return wsc_queue_length(&store->records) - store->released_octets;

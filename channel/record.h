@@ -33,7 +33,8 @@
 enum wsc_type {
   /* worker to app side */
   WSC_WELCOME = 0x01, /* first record on every channel: body wsc_welcome */
-  /* right behind WELCOME, one for each open connection whose CONNECT will not follow: body u64 charged, u64 released */
+  /* right behind WELCOME, in ascending order of id, one for each connection whose CONNECT will not follow: the open ones, and those that
+   * are closed while their CLOSED is still to follow. Body u64 charged, u64 released (both 0 for a closed one) */
   WSC_STANDING = 0x02,
   WSC_CREDIT = 0x03, /* connection; body u64 released in total */
   /* ... events, repeated on a new channel until acknowledged */

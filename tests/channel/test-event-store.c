@@ -186,6 +186,28 @@ static void test_without_acknowledgement(void) {
   wsc_queue_clear(&out);
 }
 
+static void test_walk(void) {
+  struct wsc_event_store store;
+  struct wsc_queue out = {0};
+  struct wsc_header closed = {.type = WSC_CLOSED, .code = 1000, .connection = 8}, header;
+  size_t offset = 0;
+  wsc_event_store_init(&store, 2, 1000);
+  g_assert_false(wsc_event_store_next(&store, &offset, &header));
+  append_many(&store, 2, 20);
+  g_assert_nonnull(wsc_event_store_append(&store, &closed, 0));
+  g_assert_true(wsc_event_store_release(&store, &out));
+  g_assert_true(wsc_event_store_acknowledge(&store, 1));
+  g_assert_true(wsc_event_store_next(&store, &offset, &header));
+  g_assert_cmpuint(header.connection, ==, message.connection);
+  g_assert_cmpuint(header.size, ==, 20);
+  g_assert_true(wsc_event_store_next(&store, &offset, &header));
+  g_assert_cmpuint(header.type, ==, WSC_CLOSED);
+  g_assert_cmpuint(header.connection, ==, 8);
+  g_assert_false(wsc_event_store_next(&store, &offset, &header));
+  wsc_event_store_clear(&store);
+  wsc_queue_clear(&out);
+}
+
 static void test_forgetting(void) {
   struct wsc_event_store store;
   wsc_event_store_init(&store, 2, 100);
@@ -308,6 +330,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/event-store/false-acknowledgements-lose-nothing", test_false_acknowledgements);
   g_test_add_func("/event-store/everything-goes-out-when-the-server-stops", test_everything_at_the_end);
   g_test_add_func("/event-store/an-apps-own-channel-keeps-the-numbering", test_without_acknowledgement);
+  g_test_add_func("/event-store/what-is-kept-can-be-looked-through", test_walk);
   g_test_add_func("/event-store/forgetting-keeps-the-numbering", test_forgetting);
   g_test_add_func("/event-store/nothing-is-lost-without-memory", test_without_memory);
   g_test_add_func("/event-store/any-interleaving-agrees-with-the-model", test_against_model);
