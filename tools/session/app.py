@@ -31,7 +31,7 @@ class App:
         )
         try:
             self.url = self._wait_for_url()
-        except child.Failure:
+        except BaseException:
             child.stop(self.process)
             raise
         self.reader = threading.Thread(target=self._relay, daemon=True)

@@ -39,7 +39,7 @@ class Daemon:
             )
         try:
             self._wait_for_name(environment)
-        except child.Failure:
+        except BaseException:
             child.stop(self.process)
             raise
 

@@ -1,0 +1,221 @@
+# SPDX-License-Identifier: Apache-2.0
+"""echo-server against a third-party client (Python websockets)."""
+
+import asyncio
+import os
+import pathlib
+import re
+import signal
+import socket
+import subprocess
+
+import pytest
+import websockets
+
+LIMITS = (pathlib.Path(__file__).resolve().parents[2] / "client-lib" / "examples" / "limits.h").read_text()
+STEP = 60  # seconds that any one step may take on a busy machine
+
+
+def limit(name):
+    factor, shift = re.search(rf"#define {name} \(?(\d+)u?(?: << (\d+)\))?", LIMITS).groups()
+    return int(factor) << int(shift or 0)
+
+
+def connect(url, **options):
+    return websockets.connect(url, max_size=None, compression=None, open_timeout=STEP, close_timeout=STEP, **options)
+
+
+async def within(awaitable):
+    return await asyncio.wait_for(awaitable, STEP)
+
+
+def run_echo_server(build, bus_address, *options):
+    return subprocess.run(
+        [build / "client-lib" / "examples" / "echo-server", *options],
+        env={**os.environ, "DBUS_SYSTEM_BUS_ADDRESS": bus_address},
+        capture_output=True,
+        text=True,
+        timeout=STEP,
+    )
+
+
+def test_each_message_comes_back_to_its_sender_in_order_and_unchanged(start_app):
+    url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1").url
+    messages = ["text", "", "\0 and 😀", b"", b"\x00\xff", "x" * 70000, bytes(range(256)) * 20480]
+    messages += [f"message {number}" for number in range(500)]
+
+    async def visit():
+        async with connect(url) as first, connect(url) as second:
+
+            async def exchange(peer, own):
+                sending = asyncio.create_task(send_all(peer, own))
+                for message in own:
+                    assert await within(peer.recv()) == message
+                await sending
+
+            await asyncio.gather(exchange(first, messages), exchange(second, messages[::-1]))
+
+    async def send_all(peer, own):
+        for message in own:
+            await peer.send(message)
+
+    asyncio.run(visit())
+
+
+def test_more_peers_than_calls_may_be_outstanding_all_get_their_answers(start_app):
+    peers = limit("BUS_SERVER_CALLS_MAX") + 36
+    url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1", "--max-connections", str(peers)).url
+
+    async def visit(number):
+        async with connect(url) as peer:
+            for turn in range(20):
+                await peer.send(f"{number}.{turn}")
+            for turn in range(20):
+                assert await within(peer.recv()) == f"{number}.{turn}"
+
+    async def visit_all():
+        await asyncio.gather(*(visit(number) for number in range(peers)))
+
+    asyncio.run(visit_all())
+
+
+def test_a_peer_that_never_reads_is_closed_at_the_bound_and_harms_nobody(start_app):
+    url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1").url
+    piece = bytes(1 << 20)
+
+    async def visit():
+        async with connect(url) as polite:
+            # max_queue=1 and nobody calls recv(): the client library stops reading its socket.
+            greedy = await connect(url, max_queue=1, ping_interval=None)
+            flood = asyncio.create_task(send_until_closed(greedy))
+            echoed = 0
+            while not flood.done():
+                await polite.send(f"still there? {echoed}")
+                assert await within(polite.recv()) == f"still there? {echoed}"
+                echoed += 1
+            sent = await flood
+            assert sent >= limit("BUS_SERVER_PEER_MAX") and echoed > 0
+            await polite.send("afterwards")
+            assert await within(polite.recv()) == "afterwards"
+
+    async def send_until_closed(peer):
+        sent = 0
+        try:
+            while sent < 40 * limit("BUS_SERVER_PEER_MAX"):
+                await within(peer.send(piece))
+                sent += len(piece)
+        except websockets.ConnectionClosed:
+            return sent
+        except asyncio.TimeoutError:
+            pytest.fail("the peer was neither served nor closed")
+        pytest.fail("the echo server queued without bound")
+
+    asyncio.run(visit())
+
+
+def test_the_subprotocol_asked_for_is_agreed_on(start_app):
+    url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1", "--protocol", "echo.v1").url
+
+    async def visit():
+        async with connect(url, subprotocols=["other", "echo.v1"]) as peer:
+            return peer.subprotocol
+
+    assert asyncio.run(visit()) == "echo.v1"
+
+
+def test_an_ipv6_address_is_printed_so_that_a_client_can_use_it(start_app):
+    url = start_app("echo-server", "--port", "0", "--ip", "::1").url
+    assert url.startswith("ws://[::1]:")
+
+    async def visit():
+        async with connect(url) as peer:
+            await peer.send("six")
+            assert await within(peer.recv()) == "six"
+
+    asyncio.run(visit())
+
+
+def test_verbose_tells_who_came_what_came_and_how_it_ended(start_app):
+    echo = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1", "--verbose")
+
+    async def visit():
+        async with connect(echo.url + "room?x=1") as peer:
+            await peer.send("hello")
+            await within(peer.recv())
+            await peer.close(4321, "bye")
+
+    asyncio.run(visit())
+    assert echo.stop() == 0
+    told = "\n".join(echo.said)
+    assert "connected from 127.0.0.1 port" in told and "path /room" in told
+    assert "sent 5 octets of text" in told and 'closed with 4321 "bye"' in told
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_ending_it_says_goodbye_to_its_peers(start_app, number):
+    echo = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1")
+
+    async def visit():
+        async with connect(echo.url) as peer:
+            echo.process.send_signal(number)
+            with pytest.raises(websockets.ConnectionClosed):
+                await within(peer.recv())
+            return peer.close_code
+
+    assert asyncio.run(visit()) == 1001
+    assert echo.process.wait(STEP) == 0
+
+
+def test_it_ends_with_an_error_when_the_daemon_dies(start_app, service):
+    echo = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1")
+    service.process.kill()
+    assert echo.process.wait(STEP) == 1
+    echo.stop()
+    assert "wsserverd went away" in "\n".join(echo.said)
+
+
+def test_it_ends_with_an_error_when_the_bus_dies(start_app, private_bus):
+    echo = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1")
+    private_bus.process.kill()
+    assert echo.process.wait(STEP) == 1
+    echo.stop()
+    assert "the bus went away" in "\n".join(echo.said)
+
+
+@pytest.mark.parametrize(
+    ("options", "name", "hint"),
+    [
+        (["--port", "70000"], "InvalidPort", "1 to 65535"),
+        (["--port", "0", "--ip", "0.0.0.0.."], "InvalidAddress", "address of this machine"),
+        (["--port", "0", "--ip", "192.0.2.1"], "InvalidAddress", "address of this machine"),
+    ],
+)
+def test_a_refused_start_is_explained(build, private_bus, service, options, name, hint):
+    ended = run_echo_server(build, private_bus.address, *options)
+    assert ended.returncode == 1 and ended.stdout == ""
+    assert f"org.wsserver1.Error.{name}: " in ended.stderr and hint in ended.stderr
+
+
+def test_a_taken_port_is_explained(build, private_bus, service):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ended = run_echo_server(build, private_bus.address, "--port", str(port), "--ip", "127.0.0.1")
+    assert ended.returncode == 1
+    assert "org.wsserver1.Error.PortInUse: " in ended.stderr and "another port" in ended.stderr
+
+
+def test_a_missing_daemon_is_explained(build, private_bus):
+    ended = run_echo_server(build, private_bus.address, "--port", "0")
+    assert ended.returncode == 1
+    assert "org.freedesktop.DBus.Error.ServiceUnknown" in ended.stderr and "tools/with-daemon" in ended.stderr
+
+
+def test_a_missing_bus_is_explained(build):
+    ended = run_echo_server(build, "unix:path=/nowhere/bus", "--port", "0")
+    assert ended.returncode == 1 and "DBUS_SYSTEM_BUS_ADDRESS" in ended.stderr
+
+
+@pytest.mark.parametrize("options", [[], ["--port", "x"], ["--port", "1", "more"], ["--nonsense"]])
+def test_wrong_options_are_explained(build, options):
+    ended = run_echo_server(build, "unix:path=/nowhere/bus", *options)
+    assert ended.returncode == 1 and "--help" in ended.stderr
