@@ -17,13 +17,18 @@ from blackbox.wire import TIMEOUT, until
 RUNS = 100
 
 
-def test_a_hundred_restarts_on_one_port_all_serve_the_first_client(app):
+def test_a_hundred_restarts_on_one_port_all_serve_the_first_client_and_leave_nothing_behind(service, app):
     server, port = app.create_server(), free_port()
+    server.start(serverIP="127.0.0.1", serverPort=port)
+    server.stop()
+    descriptors = service.open_descriptors()
     for _ in range(RUNS):
         server.start(serverIP="127.0.0.1", serverPort=port)
         Stream(port).close()
         server.stop()
         assert can_bind(port)
+    until(lambda: service.open_descriptors() <= descriptors, what="descriptors to be closed")
+    until(lambda: not service.zombies(), what="dead workers to be buried")
 
 
 def test_a_hundred_restarts_with_clients_connected_close_every_one_properly(app):

@@ -8,7 +8,7 @@ import pytest
 from blackbox.app import MANAGER, MANAGER_PATH, PROPERTIES, error_of, expect_error
 from blackbox.service import daemon_path
 from blackbox.users import ADMINISTRATORS, ORDINARY_USER, needs_root
-from blackbox.wire import DBusError, Variant
+from blackbox.wire import DBusError, Variant, until
 
 SERVER_PROPERTIES = {
     "State": "s", "Owner": "s", "AppId": "s", "ServerIP": "s", "ServerPort": "q", "Tls": "b", "Protocol": "s", "Connections": "u",
@@ -16,6 +16,7 @@ SERVER_PROPERTIES = {
     "ChannelOpen": "b",
 }
 SERVERS_PER_APP = 16
+SERVERS = 256
 
 
 def test_every_created_server_is_an_object_of_its_own(app):
@@ -47,6 +48,25 @@ def test_an_app_that_leaks_servers_is_stopped_while_others_still_get_one(service
     new_app(service).create_server()
     servers[0].release()
     leaking.create_server()
+
+
+def test_apps_that_leak_servers_together_are_stopped_and_their_places_come_back(new_service, new_app):
+    service = new_service()
+    apps = [new_app(service) for _ in range(SERVERS // SERVERS_PER_APP)]
+    for leaking in apps:
+        for _ in range(SERVERS_PER_APP):
+            leaking.create_server()
+    late = new_app(service)
+    expect_error("LimitExceeded", late.create_server)
+    apps[0].close()
+    until(lambda: can_create(late), what="a place of the app that left")
+
+
+def can_create(app) -> bool:
+    try:
+        return bool(app.create_server())
+    except DBusError:
+        return False
 
 
 def test_an_app_finds_its_own_servers_again_with_all_their_properties(service, new_app):

@@ -93,12 +93,6 @@ def adapted_policy(daemon_may_ping: bool = True) -> str:
     me = getpass.getuser() if os.geteuid() else "root"
     policy = SHIPPED_POLICY.read_text()
     policy = policy.replace('user="wsserverd"', f'user="{me}"')
-    if not daemon_may_ping:
-        policy = re.sub(r"<allow\b[^>]*org\.freedesktop\.DBus\.Peer[^>]*/>", "", _without_destination_pings(policy))
+    if not daemon_may_ping:  # calls to the daemon's own Peer interface stay allowed: those have a destination
+        policy = re.sub(r"<allow\b(?![^>]*send_destination)[^>]*org\.freedesktop\.DBus\.Peer[^>]*/>", "", policy)
     return policy
-
-
-def _without_destination_pings(policy: str) -> str:
-    """Calls to the daemon's own Peer interface stay allowed: only its calls to apps shall be denied."""
-    return re.sub(r'(<allow\b[^>]*send_destination="org\.wsserver1"[^>]*)org\.freedesktop\.DBus\.Peer("[^>]*/>)',
-                  r"\1org.freedesktop.DBus.Introspectable\2", policy)

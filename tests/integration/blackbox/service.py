@@ -71,6 +71,12 @@ class Service:
         """The process ids of the workers this daemon has now."""
         return {pid for pid, parent, state in processes() if parent == self.pid and state != "Z"}
 
+    def open_descriptors(self) -> int:
+        return len(list(pathlib.Path(f"/proc/{self.pid}/fd").iterdir()))
+
+    def zombies(self) -> list:
+        return [pid for pid, parent, state in processes() if parent == self.pid and state == "Z"]
+
     def check_health(self) -> None:
         """Raises when the daemon died or anything complained since it was started."""
         self._is_alive()

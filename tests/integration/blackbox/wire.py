@@ -291,6 +291,9 @@ class Connection:
             fields[2] = interface
         return self.send(CALL, fields, signature, body, 0, fds, on_reply, expect_reply=True)
 
+    def call_without_reply(self, destination: str, path: str, interface: str, member: str, signature: str = "", *body) -> None:
+        self.send(CALL, {1: path, 2: interface, 3: member, 6: destination}, signature, body, NO_REPLY_EXPECTED)
+
     def bus_call(self, member: str, signature: str = "", *body) -> Pending:
         return self.call("org.freedesktop.DBus", "/org/freedesktop/DBus", "org.freedesktop.DBus", member, signature, *body)
 
