@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/app.h"
+
+#include "daemon/delivery.h"
+#include "daemon/server.h"
+
+struct wsd_app *wsd_app_new(const char *name, GDBusConnection *connection) {
+  struct wsd_app *app = g_new0(struct wsd_app, 1);
+  g_atomic_ref_count_init(&app->references);
+  app->name = g_strdup(name);
+  g_queue_init(&app->waiting);
+  app->servers = g_ptr_array_new_with_free_func((GDestroyNotify)wsd_server_unref);
+  app->delivery = wsd_delivery_new(connection, name);
+  return app;
+}
+
+struct wsd_app *wsd_app_ref(struct wsd_app *app) {
+  g_atomic_ref_count_inc(&app->references);
+  return app;
+}
+
+void wsd_app_unref(struct wsd_app *app) {
+  if (!g_atomic_ref_count_dec(&app->references))
+    return;
+  g_queue_clear_full(&app->waiting, g_object_unref);
+  g_ptr_array_unref(app->servers);
+  wsd_delivery_free(app->delivery);
+  wsd_identity_free(app->identity);
+  g_free(app->name);
+  g_free(app);
+}

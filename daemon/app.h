@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A bus client and all it owns. An app is known from its first call until its unique name leaves the bus, and
+ * is looked up by that name alone. Reference-counted, because calls and servers may outlive the name for a moment.
+ */
+#pragma once
+
+#include "daemon/identity.h"
+
+struct wsd_delivery;
+
+struct wsd_app {
+  gatomicrefcount references;
+  char *name;                    /* unique bus name */
+  struct wsd_identity *identity; /* NULL until the bus has told */
+  GQueue waiting;                /* of GDBusMessage: calls that came before that */
+  GPtrArray *servers;            /* of struct wsd_server; each holds a reference of this array */
+  struct wsd_delivery *delivery; /* the window of event signals */
+  guint calls;                   /* in flight */
+  bool gone;                     /* the name has left the bus */
+};
+
+struct wsd_app *wsd_app_new(const char *name, GDBusConnection *connection);
+struct wsd_app *wsd_app_ref(struct wsd_app *app);
+void wsd_app_unref(struct wsd_app *app);

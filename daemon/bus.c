@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/bus.h"
+
+#include "daemon/door.h"
+#include "daemon/limits.h"
+#include "daemon/names.h"
+
+/* Of RequestName in the D-Bus specification. */
+#define NAME_FLAG_DO_NOT_QUEUE 4u
+#define NAME_REPLY_PRIMARY_OWNER 1u
+
+struct wsd_bus {
+  struct wsd_service *service;
+  char *address;
+  struct wsd_bus_events events;
+  void *user;
+  GDBusConnection *connection;
+  GCancellable *cancellable;
+  struct wsd_door *door;
+  guint subscription; /* to NameOwnerChanged */
+  gulong closed_handler;
+  guint retry_source;
+  guint retry_delay; /* milliseconds */
+};
+
+static void connect_now(struct wsd_bus *bus);
+
+static gboolean on_retry(gpointer data) {
+  struct wsd_bus *bus = data;
+  bus->retry_source = 0;
+  connect_now(bus);
+  return G_SOURCE_REMOVE;
+}
+
+static void retry_later(struct wsd_bus *bus) {
+  bus->retry_source = g_timeout_add(bus->retry_delay, on_retry, bus);
+  bus->retry_delay = MIN(bus->retry_delay * 2, WSD_RECONNECT_DELAY_MAX_MS);
+}
+
+static void disconnect(struct wsd_bus *bus) {
+  if (!bus->connection)
+    return;
+  g_cancellable_cancel(bus->cancellable);
+  g_clear_object(&bus->cancellable);
+  g_dbus_connection_signal_unsubscribe(bus->connection, bus->subscription);
+  g_signal_handler_disconnect(bus->connection, bus->closed_handler);
+  g_clear_pointer(&bus->door, wsd_door_free);
+  wsd_service_set_connection(bus->service, NULL);
+  g_clear_object(&bus->connection);
+}
+
+static void on_closed(GDBusConnection *connection, gboolean vanished, GError *error, gpointer data) {
+  (void)connection;
+  (void)vanished;
+  struct wsd_bus *bus = data;
+  g_warning("the bus is gone (%s): all servers end, because their owners are gone with it",
+            error ? error->message : "closed");
+  disconnect(bus);
+  retry_later(bus);
+}
+
+static void on_name_owner_changed(GDBusConnection *connection, const gchar *sender, const gchar *path,
+                                  const gchar *interface, const gchar *signal, GVariant *arguments, gpointer data) {
+  (void)connection;
+  (void)sender;
+  (void)path;
+  (void)interface;
+  (void)signal;
+  struct wsd_bus *bus = data;
+  const char *name;
+  const char *new_owner;
+  if (!g_variant_is_of_type(arguments, G_VARIANT_TYPE("(sss)")))
+    return;
+  g_variant_get(arguments, "(&s&s&s)", &name, NULL, &new_owner);
+  if (name[0] == ':' && new_owner[0] == '\0')
+    wsd_service_name_vanished(bus->service, name);
+}
+
+static void on_name_requested(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+  if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  struct wsd_bus *bus = data;
+  guint32 outcome = 0;
+  if (reply)
+    g_variant_get(reply, "(u)", &outcome);
+  if (outcome == NAME_REPLY_PRIMARY_OWNER) {
+    bus->retry_delay = WSD_RECONNECT_DELAY_MIN_MS;
+    bus->events.ready(bus->user);
+    return;
+  }
+  if (error && !g_dbus_error_is_remote_error(error))
+    return; /* the connection broke: on_closed() follows */
+  g_autofree char *text =
+      error ? g_strdup_printf("the bus does not let this service own " WSD_BUS_NAME ": %s", error->message)
+            : g_strdup("another process owns " WSD_BUS_NAME " already; end it first");
+  bus->events.refused(bus->user, text);
+}
+
+static void use_connection(struct wsd_bus *bus, GDBusConnection *connection) {
+  bus->connection = connection;
+  bus->cancellable = g_cancellable_new();
+  bus->closed_handler = g_signal_connect(connection, "closed", G_CALLBACK(on_closed), bus);
+  wsd_service_set_connection(bus->service, connection);
+  bus->door = wsd_door_new(bus->service, connection);
+  /* One rule for all names: a bus allows a client only a few hundred rules, and no name can leave before its own rule is in place. */
+  bus->subscription =
+      g_dbus_connection_signal_subscribe(connection, DBUS_NAME, DBUS_NAME, "NameOwnerChanged", DBUS_PATH, NULL,
+                                         G_DBUS_SIGNAL_FLAGS_NONE, on_name_owner_changed, bus, NULL);
+  g_dbus_connection_call(connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "RequestName",
+                         g_variant_new("(su)", WSD_BUS_NAME, NAME_FLAG_DO_NOT_QUEUE), G_VARIANT_TYPE("(u)"),
+                         G_DBUS_CALL_FLAGS_NONE, -1, bus->cancellable, on_name_requested, bus);
+}
+
+static void on_connected(GObject *source, GAsyncResult *result, gpointer data) {
+  (void)source;
+  g_autoptr(GError) error = NULL;
+  GDBusConnection *connection = g_dbus_connection_new_for_address_finish(result, &error);
+  if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  struct wsd_bus *bus = data;
+  g_clear_object(&bus->cancellable);
+  if (connection && !g_dbus_connection_is_closed(connection)) {
+    use_connection(bus, connection);
+    return;
+  }
+  g_clear_object(&connection);
+  if (bus->retry_delay == WSD_RECONNECT_DELAY_MIN_MS)
+    g_warning("cannot reach the bus at %s (%s); trying again and again", bus->address,
+              error ? error->message : "closed");
+  retry_later(bus);
+}
+
+static void connect_now(struct wsd_bus *bus) {
+  bus->cancellable = g_cancellable_new();
+  g_dbus_connection_new_for_address(
+      bus->address, G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT | G_DBUS_CONNECTION_FLAGS_MESSAGE_BUS_CONNECTION,
+      NULL, bus->cancellable, on_connected, bus);
+}
+
+struct wsd_bus *wsd_bus_new(struct wsd_service *service, const char *address, const struct wsd_bus_events *events,
+                            void *user) {
+  struct wsd_bus *bus = g_new0(struct wsd_bus, 1);
+  bus->service = service;
+  bus->address = g_strdup(address);
+  bus->events = *events;
+  bus->user = user;
+  bus->retry_delay = WSD_RECONNECT_DELAY_MIN_MS;
+  connect_now(bus);
+  return bus;
+}
+
+void wsd_bus_free(struct wsd_bus *bus) {
+  GDBusConnection *connection = bus->connection ? g_object_ref(bus->connection) : NULL;
+  disconnect(bus);
+  if (connection) {
+    g_dbus_connection_flush_sync(connection, NULL, NULL);
+    g_dbus_connection_close_sync(connection, NULL, NULL);
+    g_object_unref(connection);
+  }
+  if (bus->cancellable)
+    g_cancellable_cancel(bus->cancellable);
+  g_clear_object(&bus->cancellable);
+  g_clear_handle_id(&bus->retry_source, g_source_remove);
+  g_free(bus->address);
+  g_free(bus);
+}

@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/call.h"
+
+#include "daemon/app.h"
+
+struct wsd_call *wsd_call_new(struct wsd_app *app, GDBusConnection *connection, GDBusMessage *message) {
+  struct wsd_call *call = g_new0(struct wsd_call, 1);
+  call->app = wsd_app_ref(app);
+  call->connection = g_object_ref(connection);
+  call->message = g_object_ref(message);
+  call->arguments = g_dbus_message_get_body(message);
+  app->calls++;
+  return call;
+}
+
+static void end(struct wsd_call *call, GDBusMessage *reply) {
+  bool expected = !(g_dbus_message_get_flags(call->message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+  if (expected)
+    g_dbus_connection_send_message(call->connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+  g_object_unref(reply);
+  call->app->calls--;
+  wsd_app_unref(call->app);
+  g_object_unref(call->message);
+  g_object_unref(call->connection);
+  g_free(call);
+}
+
+void wsd_call_return(struct wsd_call *call, GVariant *values) {
+  GDBusMessage *reply = g_dbus_message_new_method_reply(call->message);
+  if (values)
+    g_dbus_message_set_body(reply, values);
+  end(call, reply);
+}
+
+void wsd_call_fail(struct wsd_call *call, enum wsd_error code, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  g_autofree char *text = g_strdup_vprintf(format, arguments);
+  va_end(arguments);
+  end(call, g_dbus_message_new_method_error_literal(call->message, wsd_error_name(code), text));
+}
+
+void wsd_call_take_error(struct wsd_call *call, GError *error) {
+  enum wsd_error code = error->domain == WSD_ERROR ? (enum wsd_error)error->code : WSD_ERROR_FAILED;
+  end(call, g_dbus_message_new_method_error_literal(call->message, wsd_error_name(code), error->message));
+  g_error_free(error);
+}
+
+void wsd_call_fail_name(struct wsd_call *call, const char *name, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  g_autofree char *text = g_strdup_vprintf(format, arguments);
+  va_end(arguments);
+  end(call, g_dbus_message_new_method_error_literal(call->message, name, text));
+}

@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Event signals to one app, unicast, with a window: at most WSD_WINDOW_EVENTS signals and WSD_WINDOW_OCTETS octets are
+ * on the way at a time, one larger event alone is fine. A bus that queues for a stalled receiver ends up stalling
+ * everybody; the window is what keeps one app's silence its own.
+ *
+ * Each server has a lane. The window moves when the app acknowledges a lane's events, or, for lanes never acknowledged, when the app replies to an
+ * org.freedesktop.DBus.Peer.Ping sent behind them: messages to one receiver stay in order, so its reply proves that it has
+ * read all before. Only the app's own reply counts, an error of the bus does not. One Ping is in flight per app.
+ */
+#pragma once
+
+#include <gio/gio.h>
+#include <stdbool.h>
+
+struct wsd_delivery;
+
+struct wsd_lane_events {
+  /* `count` more events that came from the worker have reached the app. */
+  void (*delivered)(void *user, guint count);
+  /* The window has room again, asked for by wsd_lane_want_room(). */
+  void (*room)(void *user);
+};
+
+struct wsd_lane;
+
+struct wsd_delivery *wsd_delivery_new(GDBusConnection *connection, const char *name);
+/* All lanes have to be gone. */
+void wsd_delivery_free(struct wsd_delivery *delivery);
+/* The app has left the bus: from here on signals are dropped, and there is always room. */
+void wsd_delivery_abandon(struct wsd_delivery *delivery);
+
+/* A signal that is no event: State changes and the like. Takes floating `values`. */
+void wsd_delivery_send(struct wsd_delivery *delivery, const char *path, const char *interface, const char *signal,
+                       GVariant *values);
+
+struct wsd_lane *wsd_lane_new(struct wsd_delivery *delivery, const char *path, const struct wsd_lane_events *events,
+                              void *user);
+void wsd_lane_free(struct wsd_lane *lane);
+
+/* Whether an event of that many payload octets fits into the window now. */
+bool wsd_lane_has_room(const struct wsd_lane *lane, gsize octets);
+void wsd_lane_want_room(struct wsd_lane *lane);
+
+/* Sends an event signal of org.wsserver1.Server, whether it fits or not. Takes floating `values`. `from_worker`: counted in `delivered`. */
+void wsd_lane_emit(struct wsd_lane *lane, const char *signal, GVariant *values, gsize octets, bool from_worker);
+
+/* The app says how many events of this lane it has handled in total. False when that many were never sent. */
+bool wsd_lane_acknowledge(struct wsd_lane *lane, guint64 events);
+guint64 wsd_lane_emitted(const struct wsd_lane *lane);

@@ -1,0 +1,36 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The errors of the contract: one GError domain whose codes are D-Bus error names, each with the numeric code that the
+ * Error signal carries.
+ */
+#pragma once
+
+#include <gio/gio.h>
+
+enum wsd_error {
+  WSD_ERROR_PERMISSION_DENIED,
+  WSD_ERROR_INVALID_ARGUMENT,
+  WSD_ERROR_MESSAGE_TOO_BIG,
+  WSD_ERROR_NOT_SUPPORTED,
+  WSD_ERROR_CERTIFICATE_NOT_FOUND,
+  WSD_ERROR_INVALID_ADDRESS,
+  WSD_ERROR_INVALID_PORT,
+  WSD_ERROR_CONNECTION_NOT_FOUND,
+  WSD_ERROR_PORT_IN_USE,
+  WSD_ERROR_ALREADY_RUNNING,
+  WSD_ERROR_NOT_RUNNING,
+  WSD_ERROR_LIMIT_EXCEEDED,
+  WSD_ERROR_WOULD_BLOCK,
+  WSD_ERROR_CHANNEL_IN_USE,
+  WSD_ERROR_SHUTTING_DOWN,
+  WSD_ERROR_FAILED,
+  WSD_ERROR_COUNT
+};
+
+#define WSD_ERROR (wsd_error_quark())
+GQuark wsd_error_quark(void);
+
+/* "org.wsserver1.Error.X" */
+const char *wsd_error_name(enum wsd_error code);
+/* The guide's number, as in the Error signal. */
+guint32 wsd_error_number(enum wsd_error code);

@@ -1,0 +1,42 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every bound of the daemon, in one place. A test hits each of them. */
+#pragma once
+
+#include "channel/limits.h"
+
+#define WSD_SERVERS_PER_APP_MAX 16u  /* CreateServer beyond: LimitExceeded */
+#define WSD_SERVERS_MAX 256u         /* of all clients together; CreateServer beyond: LimitExceeded */
+#define WSD_CALLS_PER_APP_MAX 128u   /* calls of one client in flight; beyond: LimitExceeded */
+#define WSD_INCOMING_CALLS_MAX 4096u /* calls read from the bus and not yet looked at; beyond: LimitExceeded */
+#define WSD_APPS_MAX 4096u           /* bus clients known at a time; beyond: LimitExceeded */
+
+#define WSD_CLIENTS_CEILING 65535u      /* of maxConcurrentClientsNumber and maxConnectionsForOneClient */
+#define WSD_MESSAGE_CEILING (16u << 20) /* of maxMessageSize while messages travel over the bus */
+#define WSD_MESSAGE_DEFAULT 5242864u
+#define WSD_PING_SECONDS_MAX 30000u /* of pingInterval and pongTimeout */
+#define WSD_PROTOCOL_TEXT_MAX 1024u /* octets of the option protocol */
+#define WSD_PROTOCOL_NAME_MAX 128u  /* octets of one subprotocol in it */
+#define WSD_ADDRESS_TEXT_MAX 64u    /* octets of the option serverIP */
+
+#define WSD_LISTEN_BACKLOG 511
+#define WSD_CONNECTIONS_MAX 65535u    /* of one server; the worker is bounded the same way */
+#define WSD_WINDOW_EVENTS 64u         /* event signals on the way to one client ... */
+#define WSD_WINDOW_OCTETS (1u << 20)  /* ... and their octets; one larger alone is fine */
+#define WSD_WORKER_WINDOW_EVENTS 256u /* unacknowledged events on one worker's channel: enough to keep the bus busy */
+#define WSD_WORKER_WINDOW_OCTETS (2u << 20)
+#define WSD_CHANNEL_QUEUE_HIGH (16u << 20) /* octets that wait for one worker; Send beyond: WouldBlock */
+
+#define WSD_PING_RETRY_MS 250u       /* after the bus refused a Ping */
+#define WSD_READY_TIMEOUT_MS 10000u  /* a worker has to be ready by then; beyond: Start answers Failed */
+#define WSD_STOP_DEADLINE_MS 2000u   /* for peers to finish the closing handshake */
+#define WSD_STOP_GRACE_MS 2000u      /* what a worker may take beyond that before it is killed */
+#define WSD_RESTART_DELAY_MIN_MS 20u /* back-off between restarts of a dying worker, doubling ... */
+#define WSD_RESTART_DELAY_MAX_MS 30000u
+#define WSD_RESTART_SETTLED_MS 60000u  /* a worker that lived this long starts the back-off anew */
+#define WSD_RESTARTS_MAX 12u           /* in a row; beyond: the server has failed */
+#define WSD_RECONNECT_DELAY_MIN_MS 50u /* back-off between attempts to reach the bus, doubling */
+#define WSD_RECONNECT_DELAY_MAX_MS 5000u
+
+#define WSD_CONFIG_FILE_MAX (1u << 20) /* octets of one configuration file */
+#define WSD_CONFIG_LIST_MAX 64u        /* entries of one list in it */
+#define WSD_CONFIG_NAME_MAX 256u       /* octets of one name in it */

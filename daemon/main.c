@@ -1,0 +1,168 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* wsserverd: options, signals, main loop. Everything else is in the library. */
+#include "daemon/bus.h"
+#include "daemon/config.h"
+#include "daemon/service.h"
+
+#include <glib-unix.h>
+#include <glib.h>
+#include <locale.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+
+#ifndef WSD_WORKER_PATH
+#define WSD_WORKER_PATH "/usr/libexec/wsserverd/wsserver-worker"
+#endif
+
+enum { EXIT_USAGE = 2 };
+
+struct options {
+  gboolean session;
+  gboolean check_config;
+  gboolean version;
+  char *address;
+  char *config;
+};
+
+struct program {
+  GMainLoop *loop;
+  struct wsd_service *service;
+  int status;
+};
+
+static bool parse_options(int *argc, char ***argv, struct options *options) {
+  const GOptionEntry entries[] = {
+      {"session", 0, 0, G_OPTION_ARG_NONE, &options->session, "Serve the session bus instead of the system bus", NULL},
+      {"address", 0, 0, G_OPTION_ARG_STRING, &options->address, "Serve the bus at this D-Bus address", "ADDRESS"},
+      {"config", 0, 0, G_OPTION_ARG_FILENAME, &options->config, "Read this configuration file and no other", "FILE"},
+      {"check-config", 0, 0, G_OPTION_ARG_NONE, &options->check_config, "Check the configuration and exit", NULL},
+      {"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version and exit", NULL},
+      G_OPTION_ENTRY_NULL,
+  };
+  g_autoptr(GOptionContext) context = g_option_context_new("- WebSocket servers for apps, over D-Bus");
+  g_option_context_add_main_entries(context, entries, NULL);
+  g_option_context_set_description(
+      context,
+      "Exit status: 0 ended in order, 1 failed (the configuration is faulty, the bus name is taken), 2 wrong usage.\n"
+      "Environment: WSSERVERD_WORKER is the path of wsserver-worker, for running from a build folder.\n");
+  g_autoptr(GError) error = NULL;
+  if (!g_option_context_parse(context, argc, argv, &error)) {
+    g_printerr("wsserverd: %s; see wsserverd --help\n", error->message);
+    return false;
+  }
+  if (*argc > 1) {
+    g_printerr("wsserverd: unexpected argument %s; see wsserverd --help\n", (*argv)[1]);
+    return false;
+  }
+  if (options->session && options->address) {
+    g_printerr("wsserverd: --session and --address exclude each other\n");
+    return false;
+  }
+  return true;
+}
+
+static char *bus_address(const struct options *options, GError **error) {
+  if (options->address)
+    return g_strdup(options->address);
+  return g_dbus_address_get_for_bus_sync(options->session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, error);
+}
+
+static gboolean on_terminate(gpointer data) {
+  struct program *program = data;
+  g_main_loop_quit(program->loop);
+  return G_SOURCE_CONTINUE;
+}
+
+static gboolean on_hangup(gpointer data) {
+  struct program *program = data;
+  g_autoptr(GError) error = NULL;
+  if (wsd_service_reload(program->service, &error))
+    g_message("configuration read again");
+  else
+    g_warning("configuration not changed: %s", error->message);
+  return G_SOURCE_CONTINUE;
+}
+
+static void on_bus_ready(void *user) {
+  (void)user;
+  g_message("wsserverd " WSSERVERD_VERSION " is ready");
+}
+
+static void on_bus_refused(void *user, const char *text) {
+  struct program *program = user;
+  g_printerr("wsserverd: %s\n", text);
+  program->status = EXIT_FAILURE;
+  g_main_loop_quit(program->loop);
+}
+
+/* As many descriptors as may be had: servers cost a few each, workers inherit the limit. */
+static void raise_descriptor_limit(void) {
+  struct rlimit limit;
+  if (getrlimit(RLIMIT_NOFILE, &limit) == 0) {
+    limit.rlim_cur = limit.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &limit);
+  }
+}
+
+static int run(struct program *program, const char *address) {
+  static const struct wsd_bus_events bus_events = {on_bus_ready, on_bus_refused};
+  program->loop = g_main_loop_new(NULL, FALSE);
+  guint sources[] = {
+      g_unix_signal_add(SIGTERM, on_terminate, program),
+      g_unix_signal_add(SIGINT, on_terminate, program),
+      g_unix_signal_add(SIGHUP, on_hangup, program),
+  };
+  struct wsd_bus *bus = wsd_bus_new(program->service, address, &bus_events, program);
+  g_main_loop_run(program->loop);
+  wsd_bus_free(bus);
+  for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
+    g_source_remove(sources[i]);
+  g_main_loop_unref(program->loop);
+  return program->status;
+}
+
+static int start(const struct options *options) {
+  struct wsd_config_source source = wsd_config_default_source();
+  source.file = options->config;
+  g_autoptr(GError) error = NULL;
+  struct wsd_config *config = wsd_config_load(&source, &error);
+  if (!config) {
+    g_printerr("wsserverd: %s\n", error->message);
+    return EXIT_FAILURE;
+  }
+  if (options->check_config) {
+    wsd_config_free(config);
+    g_print("wsserverd: the configuration is right\n");
+    return EXIT_SUCCESS;
+  }
+  g_autofree char *address = bus_address(options, &error);
+  if (!address) {
+    wsd_config_free(config);
+    g_printerr("wsserverd: %s\n", error->message);
+    return EXIT_FAILURE;
+  }
+  const char *worker = g_getenv("WSSERVERD_WORKER");
+  bool system_bus = !options->session && !options->address;
+  struct program program = {0};
+  program.service = wsd_service_new(&source, config, worker ? worker : WSD_WORKER_PATH, system_bus);
+  int status = run(&program, address);
+  wsd_service_free(program.service);
+  return status;
+}
+
+int main(int argc, char **argv) {
+  setlocale(LC_ALL, "");
+  struct options options = {0};
+  int status = EXIT_SUCCESS;
+  if (!parse_options(&argc, &argv, &options))
+    status = EXIT_USAGE;
+  else if (options.version)
+    g_print("wsserverd " WSSERVERD_VERSION "\n");
+  else {
+    raise_descriptor_limit();
+    status = start(&options);
+  }
+  g_free(options.address);
+  g_free(options.config);
+  return status;
+}

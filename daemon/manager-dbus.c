@@ -1,0 +1,80 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/face.h"
+
+#include "daemon/device-profile.h"
+#include "daemon/server-query.h"
+
+static void create_server(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
+  (void)object;
+  GError *error = NULL;
+  struct wsd_server *server = wsd_service_create_server(service, call->app, &error);
+  if (server)
+    wsd_call_return(call, g_variant_new("(o)", wsd_server_path(server)));
+  else
+    wsd_call_take_error(call, error);
+}
+
+/* ListServers waits until every worker has told its counters. */
+struct listing {
+  struct wsd_call *call;
+  GPtrArray *servers; /* holds references */
+  guint left;
+};
+
+static void on_listed(void *user) {
+  struct listing *listing = user;
+  if (--listing->left > 0)
+    return;
+  GVariantBuilder builder;
+  g_variant_builder_init(&builder, G_VARIANT_TYPE("a(oa{sv})"));
+  for (guint i = 0; i < listing->servers->len; i++) {
+    const struct wsd_server *server = listing->servers->pdata[i];
+    g_variant_builder_add(&builder, "(o@a{sv})", wsd_server_path(server), wsd_server_properties(server));
+  }
+  wsd_call_return(listing->call, g_variant_new("(a(oa{sv}))", &builder));
+  g_ptr_array_unref(listing->servers);
+  g_free(listing);
+}
+
+static void list_servers(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
+  (void)object;
+  struct listing *listing = g_new0(struct listing, 1);
+  listing->call = call;
+  listing->servers = wsd_service_visible_servers(service, call->app);
+  listing->left = listing->servers->len + 1; /* one is ours, so that it does not end inside the loop */
+  for (guint i = 0; i < listing->servers->len; i++) {
+    struct wsd_server *server = listing->servers->pdata[i];
+    wsd_query_counters(wsd_server_query(server), server, on_listed, listing);
+  }
+  on_listed(listing);
+}
+
+static void not_available(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
+  (void)service;
+  (void)object;
+  wsd_call_fail(call, WSD_ERROR_FAILED, "%s: not available in this version; peers are not banned yet",
+                g_dbus_message_get_member(call->message));
+}
+
+static void reload(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
+  (void)object;
+  GError *error = NULL;
+  if (wsd_service_reload(service, &error))
+    wsd_call_return(call, NULL);
+  else
+    wsd_call_take_error(call, error);
+}
+
+const struct wsd_method wsd_manager_methods[] = {
+    {"CreateServer", WSD_FOR_OWNER, create_server},      {"ListServers", WSD_FOR_OWNER, list_servers},
+    {"ListBans", WSD_FOR_ADMINISTRATORS, not_available}, {"ClearBan", WSD_FOR_ADMINISTRATORS, not_available},
+    {"Reload", WSD_FOR_ADMINISTRATORS, reload},          {NULL, WSD_FOR_OWNER, NULL},
+};
+
+GVariant *wsd_manager_property(struct wsd_service *service, const char *name) {
+  if (g_str_equal(name, "DeviceProfile"))
+    return g_variant_new_string(wsd_device_profile(service->config));
+  if (g_str_equal(name, "ServerAllowed"))
+    return g_variant_new_boolean(wsd_device_profile_allows_servers(service->config));
+  return g_variant_new_string(WSSERVERD_VERSION);
+}

@@ -1,0 +1,201 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/server-query.h"
+
+#include "channel/record.h"
+#include "daemon/connection-details.h"
+#include "daemon/limits.h"
+
+struct waiter {
+  wsd_query_done done;
+  void *user;
+};
+
+/* The references that questions under way hold keep both sides alive. */
+struct counters_question {
+  struct wsd_query *query;
+  struct wsd_server *server;
+  GArray *waiters; /* of struct waiter */
+};
+
+struct list_question {
+  struct wsd_query *query;
+  struct wsd_server *server;
+  GPtrArray *calls;   /* of struct wsd_call */
+  GPtrArray *entries; /* of GVariant (tsqa{sv}) */
+  guint64 after;
+};
+
+struct wsd_query {
+  guint references;
+  struct counters_question *counters; /* under way */
+  GArray *counters_next;              /* who asked since; of struct waiter */
+  struct list_question *list;
+  GPtrArray *list_next;
+};
+
+static void ask_counters(struct wsd_query *query, struct wsd_server *server, GArray *waiters);
+static void ask_list(struct wsd_query *query, struct wsd_server *server, GPtrArray *calls);
+
+struct wsd_query *wsd_query_new(void) {
+  struct wsd_query *query = g_new0(struct wsd_query, 1);
+  query->references = 1;
+  query->counters_next = g_array_new(FALSE, FALSE, sizeof(struct waiter));
+  query->list_next = g_ptr_array_new();
+  return query;
+}
+
+void wsd_query_free(struct wsd_query *query) {
+  if (--query->references > 0)
+    return;
+  g_array_unref(query->counters_next);
+  g_ptr_array_unref(query->list_next);
+  g_free(query);
+}
+
+/* Counters */
+
+static void on_counters(void *user, const struct wsc_control_record *record) {
+  struct counters_question *question = user;
+  struct wsd_query *query = question->query;
+  struct wsc_counters counters;
+  if (record && wsc_control_get_counters(record, &counters))
+    wsd_server_keep_counters(question->server, &counters);
+  query->counters = NULL;
+  if (query->counters_next->len > 0) {
+    GArray *next = g_steal_pointer(&query->counters_next);
+    query->counters_next = g_array_new(FALSE, FALSE, sizeof(struct waiter));
+    ask_counters(query, question->server, next);
+  }
+  for (guint i = 0; i < question->waiters->len; i++) {
+    const struct waiter *waiter = &g_array_index(question->waiters, struct waiter, i);
+    waiter->done(waiter->user);
+  }
+  g_array_unref(question->waiters);
+  wsd_server_unref(question->server);
+  wsd_query_free(query);
+  g_free(question);
+}
+
+static void ask_counters(struct wsd_query *query, struct wsd_server *server, GArray *waiters) {
+  struct counters_question *question = g_new(struct counters_question, 1);
+  *question = (struct counters_question){query, wsd_server_ref(server), waiters};
+  query->references++;
+  query->counters = question;
+  struct wsd_worker *worker = wsd_server_worker(server);
+  if (worker)
+    wsd_worker_ask_counters(worker, on_counters, question);
+  else
+    on_counters(question, NULL);
+}
+
+void wsd_query_counters(struct wsd_query *query, struct wsd_server *server, wsd_query_done done, void *user) {
+  struct waiter waiter = {done, user};
+  g_array_append_val(query->counters_next, waiter);
+  if (query->counters)
+    return;
+  GArray *waiters = g_steal_pointer(&query->counters_next);
+  query->counters_next = g_array_new(FALSE, FALSE, sizeof(struct waiter));
+  ask_counters(query, server, waiters);
+}
+
+/* Connections */
+
+static void answer_list(struct list_question *question) {
+  GVariantBuilder builder;
+  g_variant_builder_init(&builder, G_VARIANT_TYPE("a(tsqa{sv})"));
+  for (guint i = 0; i < question->entries->len; i++)
+    g_variant_builder_add_value(&builder, question->entries->pdata[i]);
+  g_autoptr(GVariant) values = g_variant_ref_sink(g_variant_new("(a(tsqa{sv}))", &builder));
+  for (guint i = 0; i < question->calls->len; i++)
+    wsd_call_return(question->calls->pdata[i], values);
+}
+
+static void refuse_list(struct list_question *question) {
+  for (guint i = 0; i < question->calls->len; i++)
+    if (wsd_server_state(question->server) == WSD_SERVER_RUNNING)
+      wsd_call_fail(question->calls->pdata[i], WSD_ERROR_FAILED,
+                    "the server's process ended unexpectedly; ask again, it is started anew");
+    else
+      wsd_call_fail(question->calls->pdata[i], WSD_ERROR_SHUTTING_DOWN, "the server was stopped meanwhile");
+}
+
+static void end_list(struct list_question *question, bool complete) {
+  struct wsd_query *query = question->query;
+  if (complete)
+    answer_list(question);
+  else
+    refuse_list(question);
+  query->list = NULL;
+  if (query->list_next->len > 0) {
+    GPtrArray *next = g_steal_pointer(&query->list_next);
+    query->list_next = g_ptr_array_new();
+    ask_list(query, question->server, next);
+  }
+  g_ptr_array_unref(question->calls);
+  g_ptr_array_unref(question->entries);
+  wsd_server_unref(question->server);
+  wsd_query_free(query);
+  g_free(question);
+}
+
+/* Adds one page's entries; false when the worker breaks the rules: ids not ascending, too many, malformed. */
+static bool add_entries(struct list_question *question, const struct wsc_control_record *record, bool *more) {
+  struct wsc_control_field field;
+  size_t offset = 0;
+  guint64 before = question->after;
+  *more = false;
+  while (wsc_control_next_field(record, &offset, &field)) {
+    struct wsc_connect connect;
+    if (field.key == WSC_FIELD_MORE)
+      *more = true;
+    if (field.key != WSC_FIELD_CONNECTION_ENTRY)
+      continue;
+    guint64 id = field.length > 8 ? wsc_get_u64(field.value) : 0;
+    if (id <= question->after || question->entries->len >= WSD_CONNECTIONS_MAX ||
+        !wsc_connect_decode(field.value + 8, field.length - 8, &connect))
+      return false;
+    question->after = id;
+    g_ptr_array_add(question->entries, g_variant_ref_sink(wsd_connection_details(id, &connect, false)));
+  }
+  return !*more || question->after > before;
+}
+
+static void on_connections(void *user, const struct wsc_control_record *record) {
+  struct list_question *question = user;
+  struct wsd_worker *worker = wsd_server_worker(question->server);
+  bool more = false;
+  if (!record || !add_entries(question, record, &more))
+    end_list(question, false);
+  else if (!more)
+    end_list(question, true);
+  else if (worker)
+    wsd_worker_ask_connections(worker, question->after, on_connections, question);
+  else
+    end_list(question, false);
+}
+
+static void ask_list(struct wsd_query *query, struct wsd_server *server, GPtrArray *calls) {
+  struct list_question *question = g_new0(struct list_question, 1);
+  question->query = query;
+  question->server = wsd_server_ref(server);
+  question->calls = calls;
+  question->entries = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
+  query->references++;
+  query->list = question;
+  struct wsd_worker *worker = wsd_server_worker(server);
+  if (worker) {
+    wsd_worker_ask_connections(worker, 0, on_connections, question);
+    return;
+  }
+  /* Running, but its worker is just being started again: nobody is connected. */
+  end_list(question, wsd_server_state(server) == WSD_SERVER_RUNNING);
+}
+
+void wsd_query_connections(struct wsd_query *query, struct wsd_server *server, struct wsd_call *call) {
+  g_ptr_array_add(query->list_next, call);
+  if (query->list)
+    return;
+  GPtrArray *calls = g_steal_pointer(&query->list_next);
+  query->list_next = g_ptr_array_new();
+  ask_list(query, server, calls);
+}

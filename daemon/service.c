@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/service.h"
+
+#include "daemon/delivery.h"
+#include "daemon/device-profile.h"
+#include "daemon/limits.h"
+#include "daemon/names.h"
+#include "daemon/server.h"
+
+static gint compare_numbers(gconstpointer a, gconstpointer b, gpointer unused) {
+  (void)unused;
+  guint64 left = *(const guint64 *)a;
+  guint64 right = *(const guint64 *)b;
+  return left < right ? -1 : left > right;
+}
+
+struct wsd_service *wsd_service_new(const struct wsd_config_source *config_source, struct wsd_config *config,
+                                    const char *worker_path, bool system_bus) {
+  struct wsd_service *service = g_new0(struct wsd_service, 1);
+  service->config_source = *config_source;
+  service->config = config;
+  service->worker_path = g_strdup(worker_path);
+  service->system_bus = system_bus;
+  service->apps = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)wsd_app_unref);
+  service->servers = g_tree_new_full(compare_numbers, NULL, g_free, NULL);
+  return service;
+}
+
+/* Everything an app owns goes with it. */
+static void drop_app(struct wsd_app *app) {
+  app->gone = true;
+  wsd_delivery_abandon(app->delivery);
+  g_queue_clear_full(&app->waiting, g_object_unref);
+  while (app->servers->len > 0)
+    wsd_server_abandon(app->servers->pdata[app->servers->len - 1]);
+}
+
+static void drop_all_apps(struct wsd_service *service) {
+  g_autoptr(GPtrArray) apps = g_ptr_array_new_with_free_func((GDestroyNotify)wsd_app_unref);
+  GHashTableIter iterator;
+  gpointer app;
+  g_hash_table_iter_init(&iterator, service->apps);
+  while (g_hash_table_iter_next(&iterator, NULL, &app))
+    g_ptr_array_add(apps, wsd_app_ref(app));
+  g_hash_table_remove_all(service->apps);
+  g_ptr_array_foreach(apps, (GFunc)(void (*)(void))drop_app, NULL);
+}
+
+void wsd_service_free(struct wsd_service *service) {
+  drop_all_apps(service);
+  g_clear_object(&service->connection);
+  g_hash_table_unref(service->apps);
+  g_tree_unref(service->servers);
+  wsd_config_free(service->config);
+  g_free(service->worker_path);
+  g_free(service);
+}
+
+void wsd_service_set_connection(struct wsd_service *service, GDBusConnection *connection) {
+  if (!connection)
+    drop_all_apps(service);
+  g_set_object(&service->connection, connection);
+}
+
+struct wsd_app *wsd_service_app(struct wsd_service *service, const char *name) {
+  struct wsd_app *app = g_hash_table_lookup(service->apps, name);
+  if (app)
+    return app;
+  if (g_hash_table_size(service->apps) >= WSD_APPS_MAX)
+    return NULL;
+  app = wsd_app_new(name, service->connection);
+  g_hash_table_insert(service->apps, app->name, app);
+  return app;
+}
+
+void wsd_service_name_vanished(struct wsd_service *service, const char *name) {
+  struct wsd_app *app = g_hash_table_lookup(service->apps, name);
+  if (!app)
+    return;
+  wsd_app_ref(app);
+  g_hash_table_remove(service->apps, name);
+  drop_app(app);
+  wsd_app_unref(app);
+}
+
+bool wsd_service_is_administrator(const struct wsd_service *service, const struct wsd_app *app) {
+  return app->identity && wsd_identity_is_administrator(app->identity, service->config, service->system_bus);
+}
+
+struct wsd_server *wsd_service_create_server(struct wsd_service *service, struct wsd_app *app, GError **error) {
+  if (app->servers->len >= WSD_SERVERS_PER_APP_MAX) {
+    g_set_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED,
+                "you have %u servers already, at most %u are allowed; Release one", app->servers->len,
+                WSD_SERVERS_PER_APP_MAX);
+    return NULL;
+  }
+  if (g_tree_nnodes(service->servers) >= (gint)WSD_SERVERS_MAX) {
+    g_set_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED,
+                "all %u servers of this device are taken; try again when another app has released one",
+                WSD_SERVERS_MAX);
+    return NULL;
+  }
+  struct wsd_server *server = wsd_server_new(service, app, ++service->last_number);
+  g_ptr_array_add(app->servers, server);
+  g_tree_insert(service->servers, g_memdup2(&service->last_number, sizeof(guint64)), server);
+  return server;
+}
+
+static bool sees(const struct wsd_service *service, const struct wsd_app *app, const struct wsd_server *server) {
+  return wsd_server_app(server) == app || wsd_service_is_administrator(service, app);
+}
+
+struct wsd_server *wsd_service_find_server(struct wsd_service *service, const struct wsd_app *app, guint64 number) {
+  struct wsd_server *server = g_tree_lookup(service->servers, &number);
+  return server && sees(service, app, server) ? server : NULL;
+}
+
+GPtrArray *wsd_service_visible_servers(struct wsd_service *service, const struct wsd_app *app) {
+  GPtrArray *servers = g_ptr_array_new_with_free_func((GDestroyNotify)wsd_server_unref);
+  bool administrator = wsd_service_is_administrator(service, app);
+  for (GTreeNode *node = g_tree_node_first(service->servers); node; node = g_tree_node_next(node)) {
+    struct wsd_server *server = g_tree_node_value(node);
+    if (administrator || wsd_server_app(server) == app)
+      g_ptr_array_add(servers, wsd_server_ref(server));
+  }
+  return servers;
+}
+
+void wsd_service_forget_server(struct wsd_service *service, struct wsd_server *server) {
+  guint64 number = wsd_server_number(server);
+  g_tree_remove(service->servers, &number);
+  g_ptr_array_remove(wsd_server_app(server)->servers, server);
+}
+
+/* The Manager's properties concern every client that has a server. */
+static void announce_profile(struct wsd_service *service) {
+  GHashTableIter iterator;
+  gpointer value;
+  g_hash_table_iter_init(&iterator, service->apps);
+  while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+    struct wsd_app *app = value;
+    GVariantBuilder changed;
+    if (app->servers->len == 0)
+      continue;
+    g_variant_builder_init(&changed, G_VARIANT_TYPE_VARDICT);
+    g_variant_builder_add(&changed, "{sv}", "DeviceProfile", g_variant_new_string(wsd_device_profile(service->config)));
+    g_variant_builder_add(&changed, "{sv}", "ServerAllowed",
+                          g_variant_new_boolean(wsd_device_profile_allows_servers(service->config)));
+    wsd_delivery_send(app->delivery, WSD_ROOT_PATH, DBUS_PROPERTIES_INTERFACE, "PropertiesChanged",
+                      g_variant_new("(sa{sv}as)", WSD_MANAGER_INTERFACE, &changed, NULL));
+  }
+}
+
+static void forbid_all(struct wsd_service *service) {
+  g_autoptr(GPtrArray) servers = g_ptr_array_new_with_free_func((GDestroyNotify)wsd_server_unref);
+  for (GTreeNode *node = g_tree_node_first(service->servers); node; node = g_tree_node_next(node))
+    g_ptr_array_add(servers, wsd_server_ref(g_tree_node_value(node)));
+  for (guint i = 0; i < servers->len; i++)
+    wsd_server_forbid(servers->pdata[i], wsd_device_profile(service->config));
+}
+
+bool wsd_service_reload(struct wsd_service *service, GError **error) {
+  struct wsd_config *config = wsd_config_load(&service->config_source, error);
+  if (!config)
+    return false;
+  struct wsd_config *before = service->config;
+  bool allowed_before = wsd_device_profile_allows_servers(before);
+  bool allowed = wsd_device_profile_allows_servers(config);
+  bool changed = g_strcmp0(wsd_device_profile(before), wsd_device_profile(config)) != 0 || allowed != allowed_before;
+  service->config = config;
+  wsd_config_free(before);
+  if (changed)
+    announce_profile(service);
+  if (!allowed)
+    forbid_all(service);
+  return true;
+}

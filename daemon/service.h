@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The process's one context: configuration, the bus clients known, and all servers. Made for one connection to the
+ * bus at a time; losing the bus counts as losing every owner.
+ */
+#pragma once
+
+#include "daemon/app.h"
+#include "daemon/call.h"
+#include "daemon/config.h"
+
+struct wsd_server;
+
+struct wsd_service {
+  struct wsd_config_source config_source;
+  struct wsd_config *config;
+  bool system_bus; /* the real one: default administrators apply */
+  char *worker_path;
+  GDBusConnection *connection; /* NULL while there is none */
+  GHashTable *apps;            /* by unique name; holds references */
+  GTree *servers;              /* by number; the apps hold the references */
+  guint64 last_number;
+};
+
+/* Takes `config`; the paths of `config_source` must live as long as the service. */
+struct wsd_service *wsd_service_new(const struct wsd_config_source *config_source, struct wsd_config *config,
+                                    const char *worker_path, bool system_bus);
+void wsd_service_free(struct wsd_service *service);
+
+/* The connection is up: from here on calls may come. NULL: it is lost, and with it every app. */
+void wsd_service_set_connection(struct wsd_service *service, GDBusConnection *connection);
+
+/* Known, or made known now; NULL when there are too many. */
+struct wsd_app *wsd_service_app(struct wsd_service *service, const char *name);
+void wsd_service_name_vanished(struct wsd_service *service, const char *name);
+bool wsd_service_is_administrator(const struct wsd_service *service, const struct wsd_app *app);
+
+/* NULL with LIMIT_EXCEEDED. Borrowed: the app holds the reference. */
+struct wsd_server *wsd_service_create_server(struct wsd_service *service, struct wsd_app *app, GError **error);
+/* What `app` can see: its own, or for an administrator any; else NULL, as if it did not exist. */
+struct wsd_server *wsd_service_find_server(struct wsd_service *service, const struct wsd_app *app, guint64 number);
+/* The same for all, in the order of their numbers. Free the array with g_ptr_array_unref(); it holds references. */
+GPtrArray *wsd_service_visible_servers(struct wsd_service *service, const struct wsd_app *app);
+/* Called by a server that is being released. */
+void wsd_service_forget_server(struct wsd_service *service, struct wsd_server *server);
+
+/* Reads the configuration again and applies it; on a fault everything stays as it was. */
+bool wsd_service_reload(struct wsd_service *service, GError **error);

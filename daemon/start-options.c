@@ -1,0 +1,244 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/start-options.h"
+
+#include "daemon/error.h"
+#include "daemon/limits.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <string.h>
+
+/* What has to hold about a key before any value is looked at. */
+static const struct {
+  const char *name;
+  const char *type;    /* of the value */
+  const char *refusal; /* set: the key is known, and this is why it is not taken */
+} known[] = {
+    {"serverIP", "s", NULL},
+    {"serverPort", NULL, NULL}, /* q, i, u, x or t */
+    {"maxConcurrentClientsNumber", "u", NULL},
+    {"maxConnectionsForOneClient", "u", NULL},
+    {"certificate", "h", "not available in this version; leave it out, servers speak ws only"},
+    {"privateKey", "h", "not available in this version; leave it out, servers speak ws only"},
+    {"privateKeyPassword", "s", "not available in this version; leave it out, servers speak ws only"},
+    {"clientCa", "h", "not available in this version; leave it out, servers speak ws only"},
+    {"tlsMinVersion", "s", "not available in this version; leave it out, servers speak ws only"},
+    {"protocol", "s", NULL},
+    {"allowedOrigins", "as", "not available in this version; leave it out, any Origin is let in"},
+    {"maxMessageSize", "t", NULL},
+    {"pingInterval", "u", NULL},
+    {"pongTimeout", "u", NULL},
+    {"compression", "b", NULL},
+};
+
+G_GNUC_PRINTF(4, 5)
+static bool fault(GError **error, enum wsd_error code, const char *key, const char *format, ...) {
+  va_list arguments;
+  va_start(arguments, format);
+  g_autofree char *text = g_strdup_vprintf(format, arguments);
+  va_end(arguments);
+  g_set_error(error, WSD_ERROR, (gint)code, "%s: %s", key, text);
+  return false;
+}
+
+static bool is_port_type(GVariant *value) {
+  return g_variant_type_is_basic(g_variant_get_type(value)) && strchr("qiuxt", g_variant_get_type_string(value)[0]);
+}
+
+static bool check_key(const char *key, GVariant *value, GError **error) {
+  for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
+    if (!g_str_equal(known[i].name, key))
+      continue;
+    const char *type = g_variant_get_type_string(value);
+    if (known[i].type ? !g_str_equal(type, known[i].type) : !is_port_type(value))
+      return fault(error, WSD_ERROR_INVALID_ARGUMENT, key, "has type %s, must have type %s", type,
+                   known[i].type ? known[i].type : "q (i, u, x and t are taken too)");
+    return true;
+  }
+  g_autofree char *shown = g_utf8_substring(key, 0, MIN(g_utf8_strlen(key, -1), 64));
+  g_autofree char *escaped = g_strescape(shown, NULL);
+  return fault(error, WSD_ERROR_INVALID_ARGUMENT, escaped, "unknown option; see org.wsserver1(5) for the known ones");
+}
+
+/* Names and types of all keys, each at most once. */
+static bool check_keys(GVariant *dictionary, GError **error) {
+  g_autoptr(GHashTable) seen = g_hash_table_new(g_str_hash, g_str_equal);
+  GVariantIter iterator;
+  const char *key;
+  GVariant *value;
+  g_variant_iter_init(&iterator, dictionary);
+  while (g_variant_iter_next(&iterator, "{&sv}", &key, &value)) {
+    bool right = check_key(key, value, error);
+    g_variant_unref(value);
+    if (!right)
+      return false;
+    if (!g_hash_table_add(seen, (gpointer)key))
+      return fault(error, WSD_ERROR_INVALID_ARGUMENT, key, "is given twice");
+  }
+  return true;
+}
+
+static bool parse_ipv4(const char *text, struct sockaddr_in *address) {
+  address->sin_family = AF_INET;
+  return inet_pton(AF_INET, text, &address->sin_addr) == 1;
+}
+
+/* With an optional %zone, an interface's name or index, which only link-local addresses have. */
+static bool parse_ipv6(const char *text, struct sockaddr_in6 *address, GError **error) {
+  const char *percent = strchr(text, '%');
+  g_autofree char *number = percent ? g_strndup(text, (gsize)(percent - text)) : g_strdup(text);
+  address->sin6_family = AF_INET6;
+  if (inet_pton(AF_INET6, number, &address->sin6_addr) != 1)
+    return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP", "is not a numeric IPv4 or IPv6 address");
+  bool link_local = IN6_IS_ADDR_LINKLOCAL(&address->sin6_addr);
+  if (!percent && link_local)
+    return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP",
+                 "a link-local address needs its interface: fe80::1%%eth0");
+  if (!percent)
+    return true;
+  guint64 index = if_nametoindex(percent + 1);
+  if (index == 0 && !g_ascii_string_to_unsigned(percent + 1, 10, 1, G_MAXUINT32, &index, NULL))
+    return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP", "this machine has no such interface as behind the %%");
+  if (!link_local)
+    return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP", "only link-local addresses take a %%zone; leave it out");
+  address->sin6_scope_id = (guint32)index;
+  return true;
+}
+
+static bool read_address(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
+  const char *text = "0.0.0.0";
+  g_variant_lookup(dictionary, "serverIP", "&s", &text);
+  if (strlen(text) > WSD_ADDRESS_TEXT_MAX)
+    return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP", "is longer than %u octets", WSD_ADDRESS_TEXT_MAX);
+  options->server_ip = g_strdup(text);
+  if (parse_ipv4(text, (struct sockaddr_in *)&options->address)) {
+    options->address_length = sizeof(struct sockaddr_in);
+    return true;
+  }
+  memset(&options->address, 0, sizeof options->address);
+  options->address_length = sizeof(struct sockaddr_in6);
+  return parse_ipv6(text, (struct sockaddr_in6 *)&options->address, error);
+}
+
+static bool port_in_range(GVariant *value, guint16 *port) {
+  guint64 number;
+  switch (g_variant_get_type_string(value)[0]) {
+  case 'q':
+    number = g_variant_get_uint16(value);
+    break;
+  case 'u':
+    number = g_variant_get_uint32(value);
+    break;
+  case 't':
+    number = g_variant_get_uint64(value);
+    break;
+  case 'i': /* negative ones become too large */
+    number = (guint64)(gint64)g_variant_get_int32(value);
+    break;
+  default:
+    number = (guint64)g_variant_get_int64(value);
+    break;
+  }
+  *port = (guint16)number;
+  return number <= 65535;
+}
+
+static bool read_port(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
+  g_autoptr(GVariant) value = g_variant_lookup_value(dictionary, "serverPort", NULL);
+  if (!value)
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "serverPort", "is required; 0 takes any free port");
+  if (!port_in_range(value, &options->server_port))
+    return fault(error, WSD_ERROR_INVALID_PORT, "serverPort", "must be from 0 to 65535; 0 takes any free port");
+  if (options->address.ss_family == AF_INET)
+    ((struct sockaddr_in *)&options->address)->sin_port = htons(options->server_port);
+  else
+    ((struct sockaddr_in6 *)&options->address)->sin6_port = htons(options->server_port);
+  return true;
+}
+
+static bool read_limit(GVariant *dictionary, const char *key, guint32 *limit, GError **error) {
+  *limit = 10;
+  g_variant_lookup(dictionary, key, "u", limit);
+  if (*limit == 0)
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, key, "must be at least 1");
+  if (*limit > WSD_CLIENTS_CEILING)
+    return fault(error, WSD_ERROR_LIMIT_EXCEEDED, key, "must be at most %u", WSD_CLIENTS_CEILING);
+  return true;
+}
+
+static bool read_max_message(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
+  options->max_message = WSD_MESSAGE_DEFAULT;
+  g_variant_lookup(dictionary, "maxMessageSize", "t", &options->max_message);
+  if (options->max_message == 0)
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "maxMessageSize", "must be at least 1");
+  if (options->max_message > WSD_MESSAGE_CEILING)
+    return fault(error, WSD_ERROR_LIMIT_EXCEEDED, "maxMessageSize", "must be at most %u while there is no channel",
+                 WSD_MESSAGE_CEILING);
+  return true;
+}
+
+static bool check_available(GVariant *dictionary, GError **error) {
+  for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
+    g_autoptr(GVariant) value = g_variant_lookup_value(dictionary, known[i].name, NULL);
+    if (value && known[i].refusal)
+      return fault(error, WSD_ERROR_FAILED, known[i].name, "%s", known[i].refusal);
+  }
+  gboolean compression = FALSE;
+  g_variant_lookup(dictionary, "compression", "b", &compression);
+  if (compression)
+    return fault(error, WSD_ERROR_FAILED, "compression",
+                 "not available in this version; set it to false or leave it out");
+  return true;
+}
+
+static bool is_token(const char *text, size_t length) {
+  for (size_t i = 0; i < length; i++)
+    if (!g_ascii_isalnum(text[i]) && !strchr("!#$%&'*+-.^_`|~", text[i]))
+      return false;
+  return length > 0;
+}
+
+static bool read_protocol(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
+  const char *text = "";
+  g_variant_lookup(dictionary, "protocol", "&s", &text);
+  if (strlen(text) > WSD_PROTOCOL_TEXT_MAX)
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "protocol", "is longer than %u octets", WSD_PROTOCOL_TEXT_MAX);
+  g_auto(GStrv) names = g_strsplit(text, ",", -1);
+  for (char **name = names; *name; name++) {
+    size_t length = strlen(g_strstrip(*name));
+    if (!is_token(*name, length) || length > WSD_PROTOCOL_NAME_MAX)
+      return fault(error, WSD_ERROR_INVALID_ARGUMENT, "protocol",
+                   "each name must be an HTTP token of 1 to %u octets, separated by commas", WSD_PROTOCOL_NAME_MAX);
+    for (char **other = names; other < name; other++)
+      if (g_str_equal(*other, *name))
+        return fault(error, WSD_ERROR_INVALID_ARGUMENT, "protocol", "names %s twice", *name);
+  }
+  options->protocol = g_strjoinv(", ", names);
+  return true;
+}
+
+static bool read_seconds(GVariant *dictionary, const char *key, guint32 *seconds, GError **error) {
+  *seconds = 30;
+  g_variant_lookup(dictionary, key, "u", seconds);
+  if (*seconds > WSD_PING_SECONDS_MAX)
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, key, "must be from 0 (off) to %u seconds", WSD_PING_SECONDS_MAX);
+  return true;
+}
+
+bool wsd_start_options_read(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
+  memset(options, 0, sizeof *options);
+  return check_keys(dictionary, error) && read_address(dictionary, options, error) &&
+         read_port(dictionary, options, error) &&
+         read_limit(dictionary, "maxConcurrentClientsNumber", &options->max_clients, error) &&
+         read_limit(dictionary, "maxConnectionsForOneClient", &options->max_per_client, error) &&
+         read_max_message(dictionary, options, error) && check_available(dictionary, error) &&
+         read_protocol(dictionary, options, error) &&
+         read_seconds(dictionary, "pingInterval", &options->ping_interval, error) &&
+         read_seconds(dictionary, "pongTimeout", &options->pong_timeout, error);
+}
+
+void wsd_start_options_clear(struct wsd_start_options *options) {
+  g_free(options->server_ip);
+  g_free(options->protocol);
+  memset(options, 0, sizeof *options);
+}

@@ -1,0 +1,495 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/traffic.h"
+
+#include "daemon/channel-link.h"
+#include "daemon/connection-details.h"
+#include "daemon/limits.h"
+
+#include <string.h>
+
+struct connection {
+  guint64 id;
+  guint64 charged, released; /* octets in total, see channel/record.h */
+  bool closing;              /* the app has called Close */
+  bool wants_drained;        /* the worker owes DRAINED */
+};
+
+/* A call that is answered when its record is in the socket. */
+struct pending {
+  struct wsd_call *call;
+  guint64 position;
+  GVariant *values; /* of the answer, or NULL */
+};
+
+struct wsd_traffic {
+  struct wsd_traffic_events events;
+  void *user;
+  struct wsd_lane *lane;
+  struct wsd_channel *channel; /* NULL while there is no worker */
+  GHashTable *connections;     /* by id */
+  GQueue pending;              /* of struct pending, by position */
+  guint64 generation, last_id, max_message;
+  guint32 queue_high;
+  bool welcomed, open;
+  guint64 from_worker;  /* events emitted and not yet delivered */
+  guint64 stale;        /* how many of those came from a worker before this one */
+  guint64 acknowledged; /* events of this worker that reached the app */
+  guint acknowledge_source;
+};
+
+static gboolean send_acknowledge(gpointer data) {
+  struct wsd_traffic *traffic = data;
+  traffic->acknowledge_source = 0;
+  uint8_t body[8];
+  wsc_put_u64(body, traffic->acknowledged);
+  struct wsc_header header = {.type = WSC_ACKNOWLEDGE};
+  if (traffic->channel)
+    wsd_channel_send(traffic->channel, &header, NULL, 0, body, sizeof body);
+  return G_SOURCE_REMOVE;
+}
+
+static void on_delivered(void *user, guint count) {
+  struct wsd_traffic *traffic = user;
+  guint64 stale = MIN(traffic->stale, count);
+  traffic->from_worker -= count;
+  traffic->stale -= stale;
+  traffic->acknowledged += count - stale;
+  if (count > stale && traffic->acknowledge_source == 0)
+    traffic->acknowledge_source = g_idle_add_full(G_PRIORITY_DEFAULT, send_acknowledge, traffic, NULL);
+}
+
+static void on_room(void *user) {
+  struct wsd_traffic *traffic = user;
+  if (traffic->channel)
+    wsd_channel_resume(traffic->channel);
+}
+
+struct wsd_traffic *wsd_traffic_new(struct wsd_delivery *delivery, const char *path,
+                                    const struct wsd_traffic_events *events, void *user) {
+  static const struct wsd_lane_events lane_events = {on_delivered, on_room};
+  struct wsd_traffic *traffic = g_new0(struct wsd_traffic, 1);
+  traffic->events = *events;
+  traffic->user = user;
+  traffic->lane = wsd_lane_new(delivery, path, &lane_events, traffic);
+  traffic->connections = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
+  g_queue_init(&traffic->pending);
+  return traffic;
+}
+
+void wsd_traffic_free(struct wsd_traffic *traffic) {
+  wsd_traffic_fail_calls(traffic, WSD_ERROR_SHUTTING_DOWN, "the server is being removed");
+  g_clear_handle_id(&traffic->acknowledge_source, g_source_remove);
+  wsd_channel_free(traffic->channel);
+  wsd_lane_free(traffic->lane);
+  g_hash_table_unref(traffic->connections);
+  g_free(traffic);
+}
+
+static struct connection *find(struct wsd_traffic *traffic, guint64 id) {
+  return g_hash_table_lookup(traffic->connections, &id);
+}
+
+static struct connection *add(struct wsd_traffic *traffic, guint64 id) {
+  struct connection *connection = g_new0(struct connection, 1);
+  connection->id = id;
+  g_hash_table_insert(traffic->connections, &connection->id, connection);
+  return connection;
+}
+
+static void emit(struct wsd_traffic *traffic, const char *signal, GVariant *values, gsize octets) {
+  traffic->from_worker++;
+  wsd_lane_emit(traffic->lane, signal, values, octets, true);
+}
+
+/* Records of the worker */
+
+static const char *take_welcome(struct wsd_traffic *traffic, const struct wsc_record *record) {
+  struct wsc_welcome welcome;
+  if (!wsc_welcome_decode(record->body, record->header.size, &welcome))
+    return "WELCOME is malformed";
+  if (welcome.generation != traffic->generation || !welcome.acknowledged || welcome.queue_high == 0)
+    return "WELCOME does not fit what was asked for";
+  traffic->welcomed = true;
+  traffic->queue_high = welcome.queue_high;
+  return NULL;
+}
+
+static bool is_new_id(const struct wsd_traffic *traffic, guint64 id) {
+  return id > traffic->last_id && id >> 32 == traffic->generation && (id & G_MAXUINT32) != 0;
+}
+
+static const char *take_standing(struct wsd_traffic *traffic, const struct wsc_record *record) {
+  guint64 id = record->header.connection;
+  if (!is_new_id(traffic, id))
+    return "STANDING for an id that is not new";
+  struct connection *connection = add(traffic, id);
+  connection->charged = wsc_get_u64(record->body);
+  connection->released = wsc_get_u64(record->body + 8);
+  traffic->last_id = id;
+  return connection->released > connection->charged ? "more credit than was charged" : NULL;
+}
+
+static const char *take_connect(struct wsd_traffic *traffic, const struct wsc_record *record) {
+  guint64 id = record->header.connection;
+  struct wsc_connect connect;
+  if (!is_new_id(traffic, id))
+    return "CONNECT with an id that is not new";
+  if (g_hash_table_size(traffic->connections) >= WSD_CONNECTIONS_MAX)
+    return "more connections than there may be";
+  if (!wsc_connect_decode(record->body, record->header.size, &connect))
+    return "CONNECT is malformed";
+  traffic->last_id = id;
+  add(traffic, id);
+  emit(traffic, "Connect", wsd_connection_details(id, &connect, true), record->header.size);
+  return NULL;
+}
+
+static const char *take_message(struct wsd_traffic *traffic, const struct wsc_record *record) {
+  guint64 id = record->header.connection;
+  if (!find(traffic, id))
+    return "MESSAGE of a connection that is not there";
+  GVariant *data = g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, record->body, record->header.size, 1);
+  gboolean text = (record->header.flags & WSC_FLAG_TEXT) != 0;
+  emit(traffic, "MessageReceive", g_variant_new("(tb@ay)", id, text, data), record->header.size);
+  return NULL;
+}
+
+static const char *take_closed(struct wsd_traffic *traffic, const struct wsc_record *record) {
+  guint64 id = record->header.connection;
+  if (!g_hash_table_remove(traffic->connections, &id))
+    return "CLOSED of a connection that is not there";
+  g_autofree char *reason = wsd_peer_text((struct wsc_text){(const char *)record->body, record->header.size});
+  gboolean clean = (record->header.flags & WSC_FLAG_CLEAN) != 0;
+  emit(traffic, "Closed", g_variant_new("(tqsb)", id, record->header.code, reason, clean), record->header.size);
+  return NULL;
+}
+
+static const char *take_error(struct wsd_traffic *traffic, const struct wsc_record *record) {
+  struct wsc_text text = {(const char *)record->body + 4, record->header.size - 4};
+  g_autofree char *sentence = wsd_peer_text(text);
+  emit(traffic, "Error", g_variant_new("(us)", wsc_get_u32(record->body), sentence), record->header.size);
+  return NULL;
+}
+
+static const char *take_drained(struct wsd_traffic *traffic, const struct wsc_record *record) {
+  struct connection *connection = find(traffic, record->header.connection);
+  if (!connection)
+    return "DRAINED of a connection that is not there";
+  connection->wants_drained = false;
+  emit(traffic, "Drained", g_variant_new("(t)", connection->id), 0);
+  return NULL;
+}
+
+static const char *take_credit(struct wsd_traffic *traffic, const struct wsc_record *record) {
+  struct connection *connection = find(traffic, record->header.connection);
+  guint64 released = wsc_get_u64(record->body);
+  if (!connection)
+    return NULL; /* its CLOSED may be on the way already */
+  if (released > connection->charged)
+    return "more credit than was charged";
+  connection->released = MAX(connection->released, released);
+  return NULL;
+}
+
+static const char *on_record(void *user, const struct wsc_record *record) {
+  struct wsd_traffic *traffic = user;
+  if (record->header.type == WSC_WELCOME)
+    return traffic->welcomed ? "a second WELCOME" : take_welcome(traffic, record);
+  if (!traffic->welcomed)
+    return "the first record is not WELCOME";
+  switch (record->header.type) {
+  case WSC_STANDING:
+    return take_standing(traffic, record);
+  case WSC_CREDIT:
+    return take_credit(traffic, record);
+  case WSC_CONNECT:
+    return take_connect(traffic, record);
+  case WSC_MESSAGE:
+    return take_message(traffic, record);
+  case WSC_CLOSED:
+    return take_closed(traffic, record);
+  case WSC_ERROR:
+    return take_error(traffic, record);
+  case WSC_DRAINED:
+    return take_drained(traffic, record);
+  default:
+    return "a record of unknown type";
+  }
+}
+
+static bool on_ready(void *user, const struct wsc_record *record) {
+  struct wsd_traffic *traffic = user;
+  if (!wsc_type_is_event(record->header.type))
+    return true;
+  if (!traffic->open)
+    return false;
+  if (wsd_lane_has_room(traffic->lane, record->header.size))
+    return true;
+  wsd_lane_want_room(traffic->lane);
+  return false;
+}
+
+static void on_ended(void *user, const char *fault) {
+  struct wsd_traffic *traffic = user;
+  traffic->events.ended(traffic->user, fault);
+}
+
+static void on_written(void *user) {
+  struct wsd_traffic *traffic = user;
+  struct pending *pending;
+  while (traffic->channel && (pending = g_queue_peek_head(&traffic->pending)) &&
+         pending->position <= wsd_channel_written(traffic->channel)) {
+    g_queue_pop_head(&traffic->pending);
+    wsd_call_return(pending->call, pending->values);
+    g_clear_pointer(&pending->values, g_variant_unref);
+    g_free(pending);
+  }
+}
+
+/* Life of the link */
+
+void wsd_traffic_attach(struct wsd_traffic *traffic, int fd, guint64 generation, guint64 max_message) {
+  static const struct wsd_channel_events channel_events = {on_ready, on_record, on_ended};
+  g_assert(!traffic->channel);
+  traffic->generation = generation;
+  traffic->last_id = generation << 32;
+  traffic->max_message = max_message;
+  traffic->welcomed = traffic->open = false;
+  traffic->stale = traffic->from_worker;
+  traffic->acknowledged = 0;
+  traffic->channel = wsd_channel_new(fd, max_message, &channel_events, traffic);
+  wsd_channel_on_written(traffic->channel, on_written);
+}
+
+void wsd_traffic_open(struct wsd_traffic *traffic) {
+  traffic->open = true;
+  if (traffic->channel)
+    wsd_channel_resume(traffic->channel);
+}
+
+void wsd_traffic_drain(struct wsd_traffic *traffic) {
+  if (traffic->channel)
+    wsd_channel_drain(traffic->channel);
+}
+
+void wsd_traffic_detach(struct wsd_traffic *traffic) {
+  wsd_traffic_drain(traffic);
+  g_clear_handle_id(&traffic->acknowledge_source, g_source_remove);
+  g_clear_pointer(&traffic->channel, wsd_channel_free);
+}
+
+void wsd_traffic_close_all(struct wsd_traffic *traffic, guint16 code, const char *reason) {
+  GHashTableIter iterator;
+  gpointer value;
+  g_hash_table_iter_init(&iterator, traffic->connections);
+  while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+    guint64 id = ((struct connection *)value)->id;
+    wsd_lane_emit(traffic->lane, "Closed", g_variant_new("(tqsb)", id, code, reason, FALSE), 0, false);
+    g_hash_table_iter_remove(&iterator);
+  }
+}
+
+void wsd_traffic_fail_calls(struct wsd_traffic *traffic, enum wsd_error error, const char *text) {
+  struct pending *pending;
+  while ((pending = g_queue_pop_head(&traffic->pending))) {
+    wsd_call_fail(pending->call, error, "%s", text);
+    g_clear_pointer(&pending->values, g_variant_unref);
+    g_free(pending);
+  }
+}
+
+void wsd_traffic_error(struct wsd_traffic *traffic, enum wsd_error error, const char *text) {
+  wsd_lane_emit(traffic->lane, "Error", g_variant_new("(us)", wsd_error_number(error), text), 0, false);
+}
+
+/* Calls of the app */
+
+/* Answers when everything up to `position` is in the socket. Takes floating `values`. */
+static void answer_at(struct wsd_traffic *traffic, struct wsd_call *call, guint64 position, GVariant *values) {
+  if (position == 0) {
+    g_clear_pointer(&values, g_variant_unref);
+    wsd_call_fail(call, WSD_ERROR_FAILED, "the server's process has just ended; Error and Closed tell what follows");
+    return;
+  }
+  if (position <= wsd_channel_written(traffic->channel)) {
+    wsd_call_return(call, values);
+    return;
+  }
+  struct pending *pending = g_new(struct pending, 1);
+  *pending = (struct pending){call, position, values ? g_variant_ref_sink(values) : NULL};
+  g_queue_push_tail(&traffic->pending, pending);
+}
+
+static bool is_utf8(const guint8 *data, gsize length) {
+  /* GLib takes U+0000 for a fault, WebSocket text does not. */
+  const guint8 *end = data + length;
+  while (data < end) {
+    const guint8 *zero = memchr(data, 0, (gsize)(end - data));
+    const guint8 *stop = zero ? zero : end;
+    if (!g_utf8_validate_len((const char *)data, (gsize)(stop - data), NULL))
+      return false;
+    data = zero ? zero + 1 : end;
+  }
+  return true;
+}
+
+/* True when the data may be sent; else the call was answered. */
+static bool check_data(struct wsd_traffic *traffic, struct wsd_call *call, bool text, const guint8 *data,
+                       gsize length) {
+  if (length > traffic->max_message)
+    wsd_call_fail(call, WSD_ERROR_MESSAGE_TOO_BIG,
+                  "data: %" G_GSIZE_FORMAT " octets are more than maxMessageSize, which is %" G_GUINT64_FORMAT, length,
+                  traffic->max_message);
+  else if (text && !is_utf8(data, length))
+    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT, "data: is not UTF-8; send it as binary, with text false");
+  else
+    return true;
+  return false;
+}
+
+/* Whether the peer's queue takes another message. If not, the worker is asked to say when it does. */
+static bool may_queue(struct wsd_traffic *traffic, struct connection *connection) {
+  if (connection->charged - connection->released < traffic->queue_high &&
+      wsd_channel_queued(traffic->channel) < WSD_CHANNEL_QUEUE_HIGH)
+    return true;
+  struct wsc_header header = {.type = WSC_WANT_DRAINED, .connection = connection->id};
+  if (!connection->wants_drained)
+    connection->wants_drained = wsd_channel_send(traffic->channel, &header, NULL, 0, NULL, 0) != 0;
+  return false;
+}
+
+/* The connection, or NULL when the call was answered. */
+static struct connection *find_for(struct wsd_traffic *traffic, struct wsd_call *call, guint64 id) {
+  struct connection *connection = find(traffic, id);
+  if (connection && !connection->closing && traffic->channel)
+    return connection;
+  wsd_call_fail(call, WSD_ERROR_CONNECTION_NOT_FOUND,
+                "connection: there is no connection %" G_GUINT64_FORMAT
+                " (any more); ListAllConnections names the open ones",
+                id);
+  return NULL;
+}
+
+void wsd_traffic_send(struct wsd_traffic *traffic, struct wsd_call *call) {
+  guint64 id;
+  gboolean text;
+  g_autoptr(GVariant) array = NULL;
+  gsize length = 0;
+  g_variant_get(call->arguments, "(tb@ay)", &id, &text, &array);
+  const guint8 *data = g_variant_get_fixed_array(array, &length, 1);
+  struct connection *connection = find_for(traffic, call, id);
+  if (!connection || !check_data(traffic, call, text, data, length))
+    return;
+  if (!may_queue(traffic, connection)) {
+    wsd_call_fail(call, WSD_ERROR_WOULD_BLOCK,
+                  "connection: the queue of connection %" G_GUINT64_FORMAT " is full; send again after Drained", id);
+    return;
+  }
+  struct wsc_header header = {.type = WSC_SEND, .flags = text ? WSC_FLAG_TEXT : 0, .connection = id};
+  guint64 position = wsd_channel_send(traffic->channel, &header, NULL, 0, data, length);
+  if (position > 0)
+    connection->charged += WSC_MESSAGE_COST + length;
+  answer_at(traffic, call, position, NULL);
+}
+
+/* Appends the connection to the targets unless it is closing, full, or there already. */
+static void add_target(struct wsd_traffic *traffic, GHashTable *seen, GByteArray *targets,
+                       struct connection *connection) {
+  if (!connection || connection->closing || !g_hash_table_add(seen, connection) || !may_queue(traffic, connection))
+    return;
+  guint8 id[8];
+  wsc_put_u64(id, connection->id);
+  g_byte_array_append(targets, id, sizeof id);
+}
+
+/* The BROADCAST record's list: u32 count, u32 zero, ids. */
+static GByteArray *collect_targets(struct wsd_traffic *traffic, const guint64 *ids, gsize count) {
+  GByteArray *targets = g_byte_array_new();
+  g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
+  g_byte_array_set_size(targets, 8);
+  memset(targets->data, 0, 8);
+  GHashTableIter iterator;
+  gpointer value;
+  g_hash_table_iter_init(&iterator, traffic->connections);
+  while (count == 0 && traffic->channel && g_hash_table_iter_next(&iterator, NULL, &value))
+    add_target(traffic, seen, targets, value);
+  for (gsize i = 0; i < count && traffic->channel; i++)
+    add_target(traffic, seen, targets, find(traffic, ids[i]));
+  wsc_put_u32(targets->data, (targets->len - 8) / 8);
+  return targets;
+}
+
+static void charge_targets(struct wsd_traffic *traffic, const GByteArray *targets, gsize cost) {
+  for (guint offset = 8; offset < targets->len; offset += 8)
+    find(traffic, wsc_get_u64(targets->data + offset))->charged += cost;
+}
+
+void wsd_traffic_broadcast(struct wsd_traffic *traffic, struct wsd_call *call) {
+  gboolean text;
+  g_autoptr(GVariant) id_array = NULL;
+  g_autoptr(GVariant) array = NULL;
+  gsize length = 0;
+  gsize id_count = 0;
+  g_variant_get(call->arguments, "(@atb@ay)", &id_array, &text, &array);
+  const guint64 *ids = g_variant_get_fixed_array(id_array, &id_count, sizeof *ids);
+  const guint8 *data = g_variant_get_fixed_array(array, &length, 1);
+  if (!check_data(traffic, call, text, data, length))
+    return;
+  if (id_count > WSC_BROADCAST_TARGETS_MAX) {
+    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT, "connections: at most %u; an empty list means all",
+                  WSC_BROADCAST_TARGETS_MAX);
+    return;
+  }
+  g_autoptr(GByteArray) targets = collect_targets(traffic, ids, id_count);
+  guint32 count = (targets->len - 8) / 8;
+  if (count == 0) {
+    wsd_call_return(call, g_variant_new("(u)", 0));
+    return;
+  }
+  struct wsc_header header = {.type = WSC_BROADCAST, .flags = text ? WSC_FLAG_TEXT : 0};
+  guint64 position = wsd_channel_send(traffic->channel, &header, targets->data, targets->len, data, length);
+  if (position > 0)
+    charge_targets(traffic, targets, WSC_MESSAGE_COST + length);
+  answer_at(traffic, call, position, g_variant_new("(u)", count));
+}
+
+static bool is_legal_code(guint16 code) {
+  return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
+}
+
+void wsd_traffic_close(struct wsd_traffic *traffic, struct wsd_call *call) {
+  guint64 id;
+  guint16 code;
+  const char *reason;
+  g_variant_get(call->arguments, "(tq&s)", &id, &code, &reason);
+  if (code == 0)
+    code = 1000;
+  if (!is_legal_code(code)) {
+    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT,
+                  "code: %u may not be sent; legal are 0 (for 1000), 1000-1003, 1007-1014 and 3000-4999", code);
+    return;
+  }
+  if (strlen(reason) > WSC_REASON_MAX) {
+    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT, "reason: has %" G_GSIZE_FORMAT " octets, at most %u are allowed",
+                  strlen(reason), WSC_REASON_MAX);
+    return;
+  }
+  struct connection *connection = find_for(traffic, call, id);
+  if (!connection)
+    return;
+  struct wsc_header header = {.type = WSC_CLOSE, .code = code, .connection = id};
+  guint64 position = wsd_channel_send(traffic->channel, &header, NULL, 0, reason, strlen(reason));
+  connection->closing = position > 0;
+  answer_at(traffic, call, position, NULL);
+}
+
+void wsd_traffic_acknowledge(struct wsd_traffic *traffic, struct wsd_call *call) {
+  guint64 events;
+  g_variant_get(call->arguments, "(t)", &events);
+  if (wsd_lane_acknowledge(traffic->lane, events))
+    wsd_call_return(call, NULL);
+  else
+    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT,
+                  "events: only %" G_GUINT64_FORMAT " event signals of this server were sent so far",
+                  wsd_lane_emitted(traffic->lane));
+}

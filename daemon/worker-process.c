@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/worker-process.h"
+
+#include "daemon/error.h"
+#include "daemon/limits.h"
+
+#include <errno.h>
+#include <glib-unix.h>
+#include <signal.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+struct request {
+  guint32 tag;
+  guint16 expected; /* record type of the answer */
+  wsd_worker_answer answer;
+  void *user;
+};
+
+/* The process outlives the worker object until it is reaped. */
+struct process {
+  GPid pid;
+  bool exited;
+  bool forgotten;
+};
+
+struct wsd_worker {
+  struct wsd_worker_events events;
+  void *user;
+  struct process *process;
+  int control;
+  guint source;
+  guint gone_source;
+  guint32 last_tag;
+  GQueue requests; /* of struct request, oldest first: answers come in this order */
+  bool stopping;
+};
+
+static void on_exited(GPid pid, gint status, gpointer data) {
+  struct process *process = data;
+  process->exited = true;
+  if (WIFSIGNALED(status))
+    g_message("worker %d was ended by signal %d", (int)pid, WTERMSIG(status));
+  else if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
+    g_message("worker %d exited with status %d", (int)pid, WEXITSTATUS(status));
+  g_spawn_close_pid(pid);
+  if (process->forgotten)
+    g_free(process);
+}
+
+static void fail_requests(struct wsd_worker *worker) {
+  struct request *request;
+  while ((request = g_queue_pop_head(&worker->requests))) {
+    request->answer(request->user, NULL);
+    g_free(request);
+  }
+}
+
+static gboolean report_gone(gpointer data) {
+  struct wsd_worker *worker = data;
+  worker->gone_source = 0;
+  fail_requests(worker);
+  worker->events.gone(worker->user);
+  return G_SOURCE_REMOVE;
+}
+
+/* Closes the control socket; a worker that still runs ends by that. */
+static void lose(struct wsd_worker *worker) {
+  if (worker->control < 0)
+    return;
+  g_clear_handle_id(&worker->source, g_source_remove);
+  close(worker->control);
+  worker->control = -1;
+  worker->gone_source = g_idle_add_full(G_PRIORITY_DEFAULT, report_gone, worker, NULL);
+}
+
+static void break_off(struct wsd_worker *worker, const char *fault) {
+  g_warning("worker %d broke the rules of the control socket and is ended: %s", (int)worker->process->pid, fault);
+  wsd_worker_kill(worker);
+  lose(worker);
+}
+
+static char *record_text(const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  if (!wsc_control_find(record, WSC_FIELD_TEXT, &field))
+    return g_strdup("no reason given");
+  return g_utf8_make_valid((const char *)field.value, (gssize)MIN(field.length, WSC_ERROR_TEXT_MAX));
+}
+
+static void handle_answer(struct wsd_worker *worker, const struct wsc_control_record *record) {
+  struct request *request = g_queue_peek_head(&worker->requests);
+  if (!request || request->tag != record->tag || request->expected != record->type) {
+    break_off(worker, "an answer that nobody asked for");
+    return;
+  }
+  g_queue_pop_head(&worker->requests);
+  request->answer(request->user, record);
+  g_free(request);
+}
+
+static void handle_stopped(struct wsd_worker *worker, const struct wsc_control_record *record) {
+  struct wsc_counters counters = {0};
+  if (!worker->stopping)
+    break_off(worker, "STOPPED without STOP");
+  else if (!wsc_control_get_counters(record, &counters))
+    break_off(worker, "STOPPED without counters");
+  else
+    worker->events.stopped(worker->user, &counters);
+}
+
+static void handle_record(struct wsd_worker *worker, const struct wsc_control_record *record) {
+  g_autofree char *text = NULL;
+  switch (record->type) {
+  case WSC_CONTROL_READY:
+    worker->events.ready(worker->user);
+    break;
+  case WSC_CONTROL_FAILED:
+    text = record_text(record);
+    worker->events.failed(worker->user, text);
+    break;
+  case WSC_CONTROL_STOPPED:
+    handle_stopped(worker, record);
+    break;
+  case WSC_CONTROL_CHANNEL_ENDED:
+    text = record_text(record);
+    worker->events.channel_ended(worker->user, text);
+    break;
+  case WSC_CONTROL_COUNTERS:
+  case WSC_CONTROL_CONNECTIONS:
+    handle_answer(worker, record);
+    break;
+  default:
+    break_off(worker, "a record of unknown type");
+  }
+}
+
+static gboolean on_control(gint fd, GIOCondition condition, gpointer data) {
+  (void)condition;
+  struct wsd_worker *worker = data;
+  guint8 packet[WSC_CONTROL_PACKET_MAX];
+  int fds[WSC_CONTROL_FDS_MAX];
+  size_t fd_count = 0;
+  ssize_t length = wsc_control_receive(fd, packet, sizeof packet, fds, &fd_count);
+  for (size_t i = 0; i < fd_count; i++)
+    close(fds[i]);
+  if (length < 0 && (errno == EAGAIN || errno == EINTR))
+    return G_SOURCE_CONTINUE;
+  if (length <= 0) {
+    worker->source = 0;
+    lose(worker);
+    return G_SOURCE_REMOVE;
+  }
+  struct wsc_control_record record;
+  const char *fault = wsc_control_decode(packet, (size_t)length, &record);
+  if (!fault && fd_count > 0)
+    fault = "a file descriptor where none belongs";
+  if (fault)
+    break_off(worker, fault);
+  else
+    handle_record(worker, &record);
+  return G_SOURCE_CONTINUE;
+}
+
+/* Nothing of the daemon's environment, but what sanitizers of a test build need. */
+static char **worker_environment(void) {
+  static const char *const kept[] = {"ASAN_OPTIONS", "UBSAN_OPTIONS", "LSAN_OPTIONS", "TSAN_OPTIONS"};
+  g_auto(GStrv) environment = g_new0(char *, 1);
+  for (size_t i = 0; i < G_N_ELEMENTS(kept); i++)
+    if (g_getenv(kept[i]))
+      environment = g_environ_setenv(environment, kept[i], g_getenv(kept[i]), TRUE);
+  return g_steal_pointer(&environment);
+}
+
+static bool spawn(const char *path, int control, GPid *pid, GError **error) {
+  g_auto(GStrv) environment = worker_environment();
+  const char *arguments[] = {path, NULL};
+  const int target = WSC_CONTROL_FD;
+  g_autoptr(GError) problem = NULL;
+  if (g_spawn_async_with_pipes_and_fds("/", arguments, (const char *const *)environment,
+                                       G_SPAWN_DO_NOT_REAP_CHILD | G_SPAWN_CLOEXEC_PIPES, NULL, NULL, -1, -1, -1,
+                                       &control, &target, 1, pid, NULL, NULL, NULL, &problem))
+    return true;
+  g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "cannot start the server's process: %s; try again later",
+              problem->message);
+  return false;
+}
+
+struct wsd_worker *wsd_worker_spawn(const char *path, const struct wsd_worker_events *events, void *user,
+                                    GError **error) {
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, sockets) < 0) {
+    g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "cannot start the server's process: %s; try again later",
+                g_strerror(errno));
+    return NULL;
+  }
+  GPid pid = 0;
+  bool spawned = spawn(path, sockets[1], &pid, error);
+  close(sockets[1]);
+  if (!spawned) {
+    close(sockets[0]);
+    return NULL;
+  }
+  struct wsd_worker *worker = g_new0(struct wsd_worker, 1);
+  worker->events = *events;
+  worker->user = user;
+  worker->control = sockets[0];
+  worker->process = g_new0(struct process, 1);
+  worker->process->pid = pid;
+  g_queue_init(&worker->requests);
+  g_child_watch_add(pid, on_exited, worker->process);
+  worker->source = g_unix_fd_add(worker->control, G_IO_IN | G_IO_HUP | G_IO_ERR, on_control, worker);
+  return worker;
+}
+
+void wsd_worker_kill(struct wsd_worker *worker) {
+  if (!worker->process->exited)
+    kill(worker->process->pid, SIGKILL);
+}
+
+void wsd_worker_free(struct wsd_worker *worker) {
+  if (worker->control >= 0) {
+    wsd_worker_kill(worker);
+    g_clear_handle_id(&worker->source, g_source_remove);
+    close(worker->control);
+  }
+  g_clear_handle_id(&worker->gone_source, g_source_remove);
+  fail_requests(worker);
+  if (worker->process->exited)
+    g_free(worker->process);
+  else
+    worker->process->forgotten = true;
+  g_free(worker);
+}
+
+static bool send_record(struct wsd_worker *worker, const struct wsc_control_writer *writer, const int *fds,
+                        size_t fd_count) {
+  size_t length = wsc_control_finish(writer);
+  if (length > 0 && worker->control >= 0 &&
+      wsc_control_send(worker->control, writer->octets, length, fds, fd_count) == (ssize_t)length)
+    return true;
+  if (worker->control >= 0)
+    break_off(worker, length == 0 ? "a record that does not fit" : g_strerror(errno));
+  return false;
+}
+
+static bool attach(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int channel) {
+  guint8 room[128];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_ATTACH, 0);
+  wsc_control_add_u32(&writer, WSC_FIELD_ACKNOWLEDGED | WSC_CRITICAL, 1);
+  wsc_control_add_u32(&writer, WSC_FIELD_WINDOW_EVENTS, settings->window_events);
+  wsc_control_add_u64(&writer, WSC_FIELD_WINDOW_OCTETS, settings->window_octets);
+  return send_record(worker, &writer, &channel, 1);
+}
+
+bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int listener,
+                          int channel) {
+  guint8 room[4096];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_CONFIGURE, 0);
+  wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
+  wsc_control_add_text(&writer, WSC_FIELD_NAME, settings->name);
+  wsc_control_add_u64(&writer, WSC_FIELD_GENERATION, settings->generation);
+  wsc_control_add_u32(&writer, WSC_FIELD_MAX_CLIENTS, settings->max_clients);
+  wsc_control_add_u32(&writer, WSC_FIELD_MAX_PER_CLIENT, settings->max_per_client);
+  wsc_control_add_text(&writer, WSC_FIELD_PROTOCOL, settings->protocol);
+  wsc_control_add_u64(&writer, WSC_FIELD_MAX_MESSAGE, settings->max_message);
+  wsc_control_add_u32(&writer, WSC_FIELD_PING_INTERVAL, settings->ping_interval);
+  wsc_control_add_u32(&writer, WSC_FIELD_PONG_TIMEOUT, settings->pong_timeout);
+  wsc_control_add_u32(&writer, WSC_FIELD_HANDSHAKE_TIMEOUT, settings->handshake_timeout);
+  return send_record(worker, &writer, &listener, 1) && attach(worker, settings, channel);
+}
+
+bool wsd_worker_stop(struct wsd_worker *worker, guint16 code, guint32 deadline_ms) {
+  guint8 room[64];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_STOP, ++worker->last_tag);
+  wsc_control_add_u32(&writer, WSC_FIELD_CODE, code);
+  wsc_control_add_u32(&writer, WSC_FIELD_DEADLINE, deadline_ms);
+  worker->stopping = true;
+  return send_record(worker, &writer, NULL, 0);
+}
+
+static void ask(struct wsd_worker *worker, struct wsc_control_writer *writer, guint16 expected,
+                wsd_worker_answer answer, void *user) {
+  struct request *request = g_new(struct request, 1);
+  *request = (struct request){worker->last_tag, expected, answer, user};
+  g_queue_push_tail(&worker->requests, request);
+  /* When sending fails, the worker is lost and report_gone() answers. */
+  send_record(worker, writer, NULL, 0);
+}
+
+void wsd_worker_ask_counters(struct wsd_worker *worker, wsd_worker_answer answer, void *user) {
+  guint8 room[16];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_STATISTICS, ++worker->last_tag);
+  ask(worker, &writer, WSC_CONTROL_COUNTERS, answer, user);
+}
+
+void wsd_worker_ask_connections(struct wsd_worker *worker, guint64 after, wsd_worker_answer answer, void *user) {
+  guint8 room[32];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_LIST, ++worker->last_tag);
+  wsc_control_add_u64(&writer, WSC_FIELD_AFTER, after);
+  ask(worker, &writer, WSC_CONTROL_CONNECTIONS, answer, user);
+}
