@@ -7,7 +7,7 @@
 #define FIRST_CAPACITY 256
 
 static size_t grown_capacity(const struct wsp_buffer *buffer, size_t needed) {
-  size_t doubled = buffer->capacity <= SIZE_MAX / 2 ? buffer->capacity * 2 : SIZE_MAX;
+  size_t doubled = buffer->capacity <= PTRDIFF_MAX / 2 ? buffer->capacity * 2 : needed;
   size_t capacity = doubled > FIRST_CAPACITY ? doubled : FIRST_CAPACITY;
   return capacity > needed ? capacity : needed;
 }
@@ -32,7 +32,7 @@ uint8_t *wsp_buffer_reserve(struct wsp_buffer *buffer, size_t length) {
   if (length <= buffer->capacity - buffer->end && buffer->octets)
     return buffer->octets + buffer->end;
   size_t live = wsp_buffer_length(buffer);
-  if (length > SIZE_MAX - live)
+  if (length > PTRDIFF_MAX - live)
     return NULL;
   /* Moving down is worth it only when at least as much was consumed as has to be moved: each octet then moves at
    * most once for each octet written. */

@@ -6,20 +6,23 @@
  * octets up to the next event, unmasks IN PLACE, and returns the event. A message that lies whole in one frame in
  * the given octets is handed out where it lies, without a copy; anything else is gathered in memory of the
  * connection's own that grows with what really arrived (a frame header that promises 5 MB costs nothing) and is
- * freed when the message has been delivered. An idle connection holds no memory but the struct.
+ * freed at the next receive after the message was delivered. An idle connection holds no memory but the struct.
  *
- * Messages in, octets out: the send functions append whole frames to a buffer that the caller chooses on each call, so a caller may
- * gather frames of many messages in one buffer and write them at once. Replies that the protocol owes (Pong, the
- * answering Close) are appended to `out` by wsp_connection_receive() itself.
+ * Messages in, octets out: the send functions append whole frames to a buffer that the caller chooses on each call,
+ * so a caller may gather frames of many messages in one buffer and write them at once. Replies that the protocol
+ * owes (Pong, the answering Close) are appended to `out` by wsp_connection_receive() itself, one at most for each
+ * event: a caller that bounds `out` between calls bounds what a flood of Pings can make it hold.
  *
- * Failing: on any violation the engine appends the Close frame it owes (1002, 1007, 1009, ...), returns WSP_EVENT_FAILED once,
- * and from then on consumes and ignores all input; sending is refused. The UTF-8 check and the size check fail at
- * the first octet (or header) that proves the fault, not at the end of the message.
+ * Failing: on any violation the engine appends the Close frame it owes (1002, 1007, 1009, ...) unless it sent one
+ * before, returns WSP_EVENT_FAILED once, and from then on consumes and ignores all input; sending is refused. A fault is reported at
+ * the first octet that proves it: of a header when that octet of the header is there, a size from the header alone, UTF-8 inside
+ * unfinished frames. Events that the octets before hold are given first. Want of memory fails the connection with
+ * 1013, never the process.
  *
- * Closing: after a Close frame was received nothing more is processed; after one was sent no data is sent, but messages
- * already on the way from the peer are still delivered until its Close arrives.
+ * Closing: after a Close frame was received nothing more is processed; after one was sent nothing is sent, Pongs
+ * included, but messages already on the way from the peer are still delivered until its Close arrives.
  *
- * Plain C, no globals, no locks: one thread at a time per connection.
+ * Plain C, no globals, no locks: one thread at a time per connection, and per `settings`.
  */
 #pragma once
 
@@ -40,18 +43,18 @@ struct wsp_settings {
    * fails with 1013. The engine keeps `gathered` up to date. 0 in `max_gathered` means no bound. */
   uint64_t max_gathered;
   uint64_t gathered;
-  /* Client role only: fills `key` with 4 unpredictable octets for the next frame (section 5.3). */
+  /* Client role only, and needed there: fills `key` with 4 unpredictable octets for the next frame (section 5.3). */
   void (*fresh_mask)(void *context, uint8_t key[4]);
   void *context;
 };
 
 enum wsp_event_type {
   WSP_EVENT_NONE, /* everything was consumed; come back with more octets */
-  WSP_EVENT_MESSAGE, /* text: valid UTF-8. data/length live until the next call on this connection or the end of `octets` */
-  WSP_EVENT_PING, /* answered already; data/length as above */
+  WSP_EVENT_MESSAGE, /* text: valid UTF-8. data lives until the next receive and not longer than `octets`; it may be sent */
+  WSP_EVENT_PING, /* answered already, unless a Close frame was sent; data as above */
   WSP_EVENT_PONG,
   WSP_EVENT_CLOSE, /* the peer's Close frame, answered already if this side had not sent one. code 1005: it gave none */
-  WSP_EVENT_FAILED, /* this side failed the connection: code is what it sent, reason a static sentence */
+  WSP_EVENT_FAILED, /* this side failed the connection: code is what it sent, data a static sentence, which it sent as reason */
 };
 
 struct wsp_event {
@@ -73,7 +76,7 @@ struct wsp_connection {
   uint8_t header_length;
   uint8_t mask_offset;
   uint8_t utf8_state;
-  uint8_t flags;          /* see connection.c */
+  uint8_t flags;          /* see connection-internal.h */
   uint8_t opcode;         /* of the frame being read */
   uint8_t message_opcode; /* of the message being gathered, 0: none */
   uint8_t mask_key[4];

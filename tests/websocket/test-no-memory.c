@@ -1,0 +1,199 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What happens when an allocation fails: each scene is played again and again, failing its first allocation, then its
+ * second, and so on until it comes through. Nothing may crash, leak or tell a lie.
+ */
+#include "tests/websocket/transcript.h"
+#include "websocket/client-handshake.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static size_t allocations_left = SIZE_MAX;
+
+static bool may_allocate(void) {
+  if (allocations_left == SIZE_MAX)
+    return true;
+  if (allocations_left == 0)
+    return false;
+  allocations_left--;
+  return true;
+}
+
+void *__real_malloc(size_t size);
+void *__real_calloc(size_t count, size_t size);
+void *__real_realloc(void *block, size_t size);
+char *__real_strdup(const char *text);
+void *__wrap_malloc(size_t size);
+void *__wrap_calloc(size_t count, size_t size);
+void *__wrap_realloc(void *block, size_t size);
+char *__wrap_strdup(const char *text);
+
+void *__wrap_malloc(size_t size) {
+  return may_allocate() ? __real_malloc(size) : NULL;
+}
+void *__wrap_calloc(size_t count, size_t size) {
+  return may_allocate() ? __real_calloc(count, size) : NULL;
+}
+void *__wrap_realloc(void *block, size_t size) {
+  return may_allocate() ? __real_realloc(block, size) : NULL;
+}
+char *__wrap_strdup(const char *text) {
+  return may_allocate() ? __real_strdup(text) : NULL;
+}
+
+/* Plays a scene with 0, 1, 2, ... allocations granted until it says that it came through. */
+static void play(bool (*scene)(void), size_t failures_at_least) {
+  for (size_t granted = 0;; granted++) {
+    g_assert_cmpuint(granted, <, 100);
+    allocations_left = granted;
+    bool came_through = scene();
+    allocations_left = SIZE_MAX;
+    if (came_through) {
+      g_assert_cmpuint(granted, >=, failures_at_least);
+      return;
+    }
+  }
+}
+
+static GByteArray *input;
+
+/* Everything in one piece, then octet by octet: in place, gathered, control frames in parts. */
+static bool receive_scene_in_pieces_of(size_t piece_length) {
+  struct wsp_settings settings = test_settings();
+  struct wsp_connection connection;
+  struct wsp_buffer out = {0};
+  struct wsp_event event = {.type = WSP_EVENT_NONE};
+  bool failed = false;
+  wsp_connection_init(&connection, WSP_SERVER, &settings);
+  uint8_t octets[2048];
+  g_assert_cmpuint(input->len, <=, sizeof octets);
+  memcpy(octets, input->data, input->len);
+  for (size_t at = 0; at < input->len;) {
+    size_t consumed, given = MIN(piece_length, input->len - at);
+    wsp_connection_receive(&connection, octets + at, given, &consumed, &out, &event);
+    at += consumed;
+    if (event.type != WSP_EVENT_FAILED)
+      continue;
+    g_assert_false(failed);
+    g_assert_cmpuint(event.code, ==, WSP_CLOSE_TRY_AGAIN);
+    failed = true;
+  }
+  g_assert_true(wsp_connection_failed(&connection) == failed);
+  g_assert_true(wsp_connection_close_sent(&connection));
+  wsp_connection_clear(&connection);
+  g_assert_cmpuint(settings.gathered, ==, 0);
+  wsp_buffer_clear(&out);
+  return !failed;
+}
+
+static bool receive_octet_wise(void) {
+  return receive_scene_in_pieces_of(1);
+}
+static bool receive_whole(void) {
+  return receive_scene_in_pieces_of(SIZE_MAX);
+}
+
+static void test_receiving(void) {
+  input = script_octets("81:Hello 89:ping 01:#300 89:between 00:#300 80:#300 8A:pong 89:x", WSP_SERVER);
+  g_autoptr(GByteArray) close = script_octets("88:%03%E8", WSP_SERVER);
+  g_byte_array_append(input, close->data, close->len);
+  play(receive_octet_wise, 3);
+  play(receive_whole, 2);
+  g_byte_array_unref(input);
+}
+
+static bool sending_scene(void) {
+  struct wsp_settings settings = test_settings();
+  struct wsp_connection connection;
+  struct wsp_buffer out = {0};
+  static const uint8_t data[1000] = {0};
+  wsp_connection_init(&connection, WSP_CLIENT, &settings);
+  enum wsp_send_result results[] = {
+      wsp_connection_send(&connection, true, data, 100, &out),
+      wsp_connection_ping(&connection, data, 100, &out),
+      wsp_connection_send(&connection, false, data, sizeof data, &out),
+      wsp_connection_close(&connection, 1000, data, 10, &out),
+  };
+  bool came_through = true;
+  size_t expected = 0;
+  static const size_t lengths[] = {106, 106, 1008, 18};
+  for (size_t i = 0; i < G_N_ELEMENTS(results); i++) {
+    g_assert_true(results[i] == WSP_SENT || results[i] == WSP_SEND_NO_MEMORY);
+    came_through = came_through && results[i] == WSP_SENT;
+    expected += results[i] == WSP_SENT ? lengths[i] : 0;
+  }
+  g_assert_cmpuint(wsp_buffer_length(&out), ==, expected); /* whole frames or nothing */
+  g_assert_true(wsp_connection_close_sent(&connection) == (results[3] == WSP_SENT));
+  wsp_buffer_clear(&out);
+  wsp_connection_clear(&connection);
+  return came_through;
+}
+
+static void test_sending(void) {
+  play(sending_scene, 2);
+}
+
+static bool server_handshake_scene(void) {
+  static const char line[] = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                             "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX: ";
+  char request[6000];
+  memset(request, 'x', sizeof request);
+  memcpy(request, line, sizeof line - 1);
+  memcpy(request + sizeof request - 4, "\r\n\r\n", 4);
+  struct wsp_buffer out = {0};
+  size_t consumed;
+  struct wsp_server_handshake *handshake = wsp_server_handshake_new();
+  if (!handshake)
+    return false;
+  enum wsp_handshake_result result =
+      wsp_server_handshake_feed(handshake, (const uint8_t *)request, sizeof request, &consumed);
+  bool came_through = false;
+  if (result == WSP_HANDSHAKE_DONE) {
+    came_through = wsp_server_handshake_accept(handshake, (struct wsp_slice){0}, &out);
+  } else {
+    g_assert_cmpint(result, ==, WSP_HANDSHAKE_REFUSED);
+    g_assert_cmpuint(wsp_server_handshake_status(handshake), ==, 503);
+    g_assert_false(wsp_http_refusal(&out, 503, "Out of memory.", 0));
+  }
+  g_assert_true(came_through || wsp_buffer_length(&out) == 0);
+  wsp_buffer_clear(&out);
+  wsp_server_handshake_free(handshake);
+  return came_through;
+}
+
+static bool client_handshake_scene(void) {
+  static const char response[] = "HTTP/1.1 101 x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                 "Sec-WebSocket-Accept: ICX+Yqv66kxgM0FcWaLWlFLwTAI=\r\n\r\n";
+  const struct wsp_client_request request = {.host = "a", .target = "/", .protocols = "chat"};
+  const uint8_t key[16] = {0};
+  struct wsp_buffer out = {0};
+  const char *fault = NULL;
+  size_t consumed;
+  struct wsp_client_handshake *handshake = wsp_client_handshake_new(&request, key, &out, &fault);
+  bool came_through = false;
+  g_assert_true((handshake == NULL) == (fault != NULL));
+  if (handshake) {
+    came_through = wsp_client_handshake_feed(handshake, (const uint8_t *)response, sizeof response - 1, &consumed) ==
+                   WSP_HANDSHAKE_DONE;
+  } else {
+    g_assert_cmpuint(wsp_buffer_length(&out), ==, 0);
+  }
+  wsp_buffer_clear(&out);
+  wsp_client_handshake_free(handshake);
+  return came_through;
+}
+
+static void test_handshakes(void) {
+  g_assert_true(wsp_handshake_prepare());
+  play(server_handshake_scene, 3);
+  play(client_handshake_scene, 4);
+}
+
+int main(int argc, char **argv) {
+  g_test_init(&argc, &argv, NULL);
+  g_test_add_func("/no-memory/receiving-fails-the-connection-and-nothing-else", test_receiving);
+  g_test_add_func("/no-memory/sending-appends-whole-frames-or-nothing", test_sending);
+  g_test_add_func("/no-memory/handshakes-are-refused", test_handshakes);
+  return g_test_run();
+}
