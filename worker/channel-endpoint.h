@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker's end of the channel. Events go out through it, the app side's records come in. Two ways:
+ *
+ *   acknowledged      (wsserverd holds the other end) every event is kept until it was acknowledged, at most a window is out at a
+ *                     time, and a new channel gets what was not acknowledged once more;
+ *   not acknowledged  (an app's own) events go straight out; the socket's fullness is the flow control.
+ *
+ * What is queued leaves in one write at the end of a wake-up. When the other end closes or breaks the rules, the daemon is told
+ * (CHANNEL_ENDED) and the worker waits for the next channel. An attached channel that is replaced is read to its end first: what
+ * the app side has written counts as sent.
+ */
+#pragma once
+
+#include "channel/decoder.h"
+#include "channel/event-store.h"
+#include "worker/loop.h"
+
+struct wsw_server;
+
+struct wsw_channel {
+  struct wsw_watch watch; /* fd -1: none */
+  struct wsc_decoder decoder;
+  struct wsc_queue out;         /* records on their way into the socket */
+  struct wsc_event_store store; /* also counts events where none is kept */
+  bool acknowledged;
+  bool blocked;    /* waits to become writable */
+  bool unwritable; /* the other end is gone; what it wrote before is still read */
+  bool releases_all;
+};
+
+struct wsw_channel_terms {
+  bool acknowledged;
+  uint32_t window_events;
+  uint64_t window_octets;
+};
+
+void wsw_channel_init(struct wsw_server *server);
+void wsw_channel_clear(struct wsw_server *server);
+
+/* Takes the socket over. */
+void wsw_channel_attach(struct wsw_server *server, int fd, const struct wsw_channel_terms *terms);
+
+/* Queues an event: a copy of `body`, or room for the caller to fill at once. Without memory the process ends, and room is NULL. */
+void wsw_channel_event(struct wsw_server *server, const struct wsc_header *header, const void *body, size_t length);
+uint8_t *wsw_channel_event_room(struct wsw_server *server, const struct wsc_header *header, size_t length);
+void wsw_channel_credit(struct wsw_server *server, uint64_t connection, uint64_t released);
+
+/* Octets of events that wait; the measure for back-pressure. */
+size_t wsw_channel_backlog(const struct wsw_server *server);
+
+/* One write of what may go out. */
+void wsw_channel_flush(struct wsw_server *server);
+
+/* From now on the window does not hold events back: the server stops, and everything must go out. */
+void wsw_channel_release_all(struct wsw_server *server);
+/* Nothing waits any more, or nobody is there to read it. */
+bool wsw_channel_is_drained(const struct wsw_server *server);

@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/configuration.h"
+
+#include <string.h>
+
+static bool read_number(const struct wsc_control_record *record, uint16_t key, uint32_t least, uint32_t most,
+                        uint32_t *number) {
+  return wsc_control_get_u32(record, key, number) && *number >= least && *number <= most;
+}
+
+static const char *read_limits(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  if (!read_number(record, WSC_FIELD_MAX_CLIENTS, 1, WSW_CLIENTS_MAX, &configuration->max_clients))
+    return "CONFIGURE: the number of clients is missing or out of range";
+  if (!read_number(record, WSC_FIELD_MAX_PER_CLIENT, 1, WSW_CLIENTS_MAX, &configuration->max_per_client))
+    return "CONFIGURE: the number of connections of one client is missing or out of range";
+  if (!wsc_control_get_u64(record, WSC_FIELD_MAX_MESSAGE, &configuration->max_message) || !configuration->max_message ||
+      configuration->max_message > WSC_MESSAGE_MAX)
+    return "CONFIGURE: the size of the largest message is missing or out of range";
+  return NULL;
+}
+
+static const char *read_times(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  uint32_t seconds;
+  if (!read_number(record, WSC_FIELD_PING_INTERVAL, 0, WSW_HEARTBEAT_SECONDS_MAX, &seconds))
+    return "CONFIGURE: the ping interval is missing or out of range";
+  configuration->ping_interval = seconds * 1000ull;
+  if (!read_number(record, WSC_FIELD_PONG_TIMEOUT, 0, WSW_HEARTBEAT_SECONDS_MAX, &seconds))
+    return "CONFIGURE: the pong timeout is missing or out of range";
+  configuration->pong_timeout = seconds * 1000ull;
+  struct wsc_control_field field;
+  if (!wsc_control_find(record, WSC_FIELD_HANDSHAKE_TIMEOUT, &field))
+    seconds = WSW_HANDSHAKE_SECONDS;
+  else if (!read_number(record, WSC_FIELD_HANDSHAKE_TIMEOUT, 1, WSW_HANDSHAKE_SECONDS_MAX, &seconds))
+    return "CONFIGURE: the handshake timeout is out of range";
+  configuration->handshake_timeout = seconds * 1000ull;
+  return NULL;
+}
+
+static const char *read_texts(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  if (!wsc_control_find(record, WSC_FIELD_PROTOCOL, &field) || field.length > WSW_PROTOCOLS_MAX ||
+      memchr(field.value, 0, field.length))
+    return "CONFIGURE: the list of subprotocols is missing, too long or no text";
+  memcpy(configuration->protocols, field.value, field.length);
+  if (wsc_control_find(record, WSC_FIELD_NAME, &field)) {
+    size_t length = field.length < WSW_TITLE_MAX ? field.length : WSW_TITLE_MAX;
+    memcpy(configuration->name, field.value, length);
+  }
+  return NULL;
+}
+
+static const char *find_unknown(const struct wsc_control_record *record) {
+  static const uint16_t known[] = {
+      WSC_FIELD_VERSION,           WSC_FIELD_GENERATION,  WSC_FIELD_MAX_CLIENTS,   WSC_FIELD_MAX_PER_CLIENT,
+      WSC_FIELD_PROTOCOL,          WSC_FIELD_MAX_MESSAGE, WSC_FIELD_PING_INTERVAL, WSC_FIELD_PONG_TIMEOUT,
+      WSC_FIELD_HANDSHAKE_TIMEOUT, WSC_FIELD_NAME};
+  uint16_t key;
+  return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key)
+             ? "CONFIGURE: holds a field that this version must know and does not"
+             : NULL;
+}
+
+const char *wsw_configuration_read(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  *configuration = (struct wsw_configuration){0};
+  uint32_t version;
+  if (!wsc_control_get_u32(record, WSC_FIELD_VERSION, &version) || version != WSC_CONTROL_VERSION)
+    return "CONFIGURE: another version of the control records than this worker speaks";
+  if (!wsc_control_get_u64(record, WSC_FIELD_GENERATION, &configuration->generation) ||
+      configuration->generation > WSW_GENERATION_MAX)
+    return "CONFIGURE: the generation is missing or out of range";
+  const char *fault = find_unknown(record);
+  if (!fault)
+    fault = read_limits(configuration, record);
+  if (!fault)
+    fault = read_times(configuration, record);
+  if (!fault)
+    fault = read_texts(configuration, record);
+  return fault;
+}

@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What wsserverd told the worker in CONFIGURE, checked. */
+#pragma once
+
+#include "channel/control.h"
+#include "worker/limits.h"
+
+struct wsw_configuration {
+  uint64_t generation;
+  uint64_t max_message;
+  uint32_t max_clients, max_per_client;
+  uint64_t ping_interval, pong_timeout, handshake_timeout; /* milliseconds; 0: off */
+  char protocols[WSW_PROTOCOLS_MAX + 1];
+  char name[WSW_TITLE_MAX + 1];
+};
+
+/* NULL, or a static sentence that says what is wrong with the record. */
+const char *wsw_configuration_read(struct wsw_configuration *configuration, const struct wsc_control_record *record);

@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/control-endpoint.h"
+
+#include "channel/record.h"
+#include "worker/peer.h"
+#include "worker/sending.h"
+#include "worker/server.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define FAILED_ERROR 2302999u /* the guide's code for everything that has no code of its own */
+
+_Static_assert(WSW_RECEIVE_ROOM >= WSC_CONTROL_PACKET_MAX, "requests are read into the room for peers' octets");
+
+static void ready(struct wsw_watch *watch, uint32_t events);
+
+bool wsw_control_open(struct wsw_server *server, int fd) {
+  struct wsw_control *control = &server->control;
+  control->watch = (struct wsw_watch){.ready = ready, .fd = fd};
+  int flags = fcntl(fd, F_GETFL);
+  return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) >= 0 &&
+         wsw_loop_watch(&server->loop, &control->watch, WSW_READABLE);
+}
+
+void wsw_control_close(struct wsw_server *server) {
+  struct wsw_control *control = &server->control;
+  if (control->watch.fd >= 0) {
+    wsw_loop_watch(&server->loop, &control->watch, 0);
+    close(control->watch.fd);
+  }
+  control->watch.fd = -1;
+  control->answer_length = 0;
+  control->channel_ended = NULL;
+  control->stopped = false;
+}
+
+/* --- Out --- */
+
+/* False when it does not fit now. A socket that is broken takes everything. */
+static bool send_packet(struct wsw_control *control, const uint8_t *octets, size_t length) {
+  return wsc_control_send(control->watch.fd, octets, length, NULL, 0) >= 0 || (errno != EAGAIN && errno != ENOBUFS);
+}
+
+static void begin_answer(struct wsw_server *server, struct wsc_control_writer *writer, uint16_t type, uint32_t tag) {
+  wsc_control_begin(writer, server->control.answer, sizeof server->control.answer, type, tag);
+}
+
+static void answer(struct wsw_server *server, const struct wsc_control_writer *writer) {
+  server->control.answer_length = wsc_control_finish(writer);
+  wsw_control_flush(server);
+}
+
+static bool send_channel_ended(struct wsw_control *control) {
+  uint8_t room[WSC_ERROR_TEXT_MAX + 64];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_CHANNEL_ENDED, 0);
+  wsc_control_add_text(&writer, WSC_FIELD_TEXT, control->channel_ended);
+  return send_packet(control, room, wsc_control_finish(&writer));
+}
+
+static bool send_stopped(struct wsw_server *server) {
+  uint8_t room[WSC_COUNTERS_SIZE + 64];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_STOPPED, server->control.stop_tag);
+  wsc_control_add_counters(&writer, &server->counters);
+  return send_packet(&server->control, room, wsc_control_finish(&writer));
+}
+
+void wsw_control_flush(struct wsw_server *server) {
+  struct wsw_control *control = &server->control;
+  if (control->watch.fd < 0)
+    return;
+  if (control->answer_length && send_packet(control, control->answer, control->answer_length))
+    control->answer_length = 0;
+  if (control->channel_ended && !control->answer_length && send_channel_ended(control))
+    control->channel_ended = NULL;
+  if (control->stopped && wsw_control_is_quiet(server) && send_stopped(server))
+    control->stopped = false;
+  bool waits = control->answer_length || control->channel_ended || control->stopped;
+  if (!wsw_loop_watch(&server->loop, &control->watch, waits ? WSW_WRITABLE : WSW_READABLE))
+    wsw_server_fail(server, WSW_EXIT_SYSTEM, "the control socket cannot be watched");
+}
+
+bool wsw_control_is_quiet(const struct wsw_server *server) {
+  const struct wsw_control *control = &server->control;
+  return control->watch.fd < 0 || (!control->answer_length && !control->channel_ended);
+}
+
+void wsw_control_channel_ended(struct wsw_server *server, const char *sentence) {
+  if (server->control.watch.fd < 0)
+    return;
+  server->control.channel_ended = sentence;
+  wsw_control_flush(server);
+}
+
+void wsw_control_stopped(struct wsw_server *server) {
+  if (server->control.watch.fd < 0)
+    return;
+  server->control.stopped = true;
+  wsw_control_flush(server);
+}
+
+/* --- In --- */
+
+static void refuse(struct wsw_server *server, const struct wsc_control_record *record, const char *sentence) {
+  struct wsc_control_writer writer;
+  begin_answer(server, &writer, WSC_CONTROL_FAILED, record->tag);
+  wsc_control_add_u32(&writer, WSC_FIELD_ERROR, FAILED_ERROR);
+  wsc_control_add_text(&writer, WSC_FIELD_TEXT, sentence);
+  answer(server, &writer);
+  wsw_server_fail(server, WSW_EXIT_REFUSED, sentence);
+}
+
+static void configure(struct wsw_server *server, const struct wsc_control_record *record, int fd) {
+  const char *fault = wsw_configuration_read(&server->configuration, record);
+  if (!fault)
+    fault = wsw_server_configure(server, fd);
+  else
+    close(fd);
+  if (fault) {
+    refuse(server, record, fault);
+    return;
+  }
+  struct wsc_control_writer writer;
+  begin_answer(server, &writer, WSC_CONTROL_READY, record->tag);
+  wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
+  answer(server, &writer);
+}
+
+static int socket_option(int fd, int name) {
+  int value = -1;
+  socklen_t length = sizeof value;
+  return getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
+}
+
+static const char *attach(struct wsw_server *server, const struct wsc_control_record *record, int fd) {
+  uint32_t acknowledged;
+  struct wsw_channel_terms terms = {.window_events = WSC_WINDOW_EVENTS, .window_octets = WSC_WINDOW_OCTETS};
+  if (!wsc_control_get_u32(record, WSC_FIELD_ACKNOWLEDGED, &acknowledged) || acknowledged > 1)
+    return "ATTACH: does not say whether events are acknowledged";
+  (void)wsc_control_get_u32(record, WSC_FIELD_WINDOW_EVENTS, &terms.window_events);
+  (void)wsc_control_get_u64(record, WSC_FIELD_WINDOW_OCTETS, &terms.window_octets);
+  if (!terms.window_events || !terms.window_octets)
+    return "ATTACH: a window without room";
+  if (socket_option(fd, SO_DOMAIN) != AF_UNIX || socket_option(fd, SO_TYPE) != SOCK_STREAM)
+    return "ATTACH: the descriptor is no Unix stream socket";
+  terms.acknowledged = acknowledged;
+  wsw_channel_attach(server, fd, &terms);
+  return NULL;
+}
+
+static void tell_counters(struct wsw_server *server, const struct wsc_control_record *record) {
+  struct wsc_control_writer writer;
+  begin_answer(server, &writer, WSC_CONTROL_COUNTERS, record->tag);
+  wsc_control_add_counters(&writer, &server->counters);
+  answer(server, &writer);
+}
+
+/* False when it does not fit behind the others. */
+static bool add_entry(struct wsc_control_writer *writer, const struct wsw_peer *peer) {
+  uint8_t entry[8 + WSC_CONNECT_FIXED + WSP_HEAD_MAX + WSW_PROTOCOLS_MAX];
+  struct wsc_connect connect;
+  wsw_peer_describe(peer, &connect);
+  size_t length = 8 + wsc_connect_size(&connect);
+  size_t more = wsc_control_field_size(0);
+  if (length > sizeof entry || writer->length + wsc_control_field_size(length) + more > writer->capacity)
+    return false;
+  wsc_put_u64(entry, peer->id);
+  wsc_connect_encode(&connect, entry + 8);
+  wsc_control_add(writer, WSC_FIELD_CONNECTION_ENTRY, entry, length);
+  return true;
+}
+
+static const char *list(struct wsw_server *server, const struct wsc_control_record *record) {
+  uint64_t after;
+  if (!wsc_control_get_u64(record, WSC_FIELD_AFTER, &after))
+    return "LIST: does not say where to begin";
+  struct wsc_control_writer writer;
+  begin_answer(server, &writer, WSC_CONTROL_CONNECTIONS, record->tag);
+  for (const struct wsw_peer *peer = wsw_peers_first_after(&server->peers, after); peer; peer = peer->younger) {
+    if (add_entry(&writer, peer))
+      continue;
+    wsc_control_add(&writer, WSC_FIELD_MORE, "", 0);
+    break;
+  }
+  answer(server, &writer);
+  return NULL;
+}
+
+static const char *close_connection(struct wsw_server *server, const struct wsc_control_record *record) {
+  uint64_t id;
+  uint32_t code;
+  struct wsc_control_field reason = {.value = (const uint8_t *)"", .length = 0};
+  if (!wsc_control_get_u64(record, WSC_FIELD_CONNECTION, &id) || !wsc_control_get_u32(record, WSC_FIELD_CODE, &code) ||
+      code > UINT16_MAX || !wsp_close_code_is_sendable((uint16_t)code))
+    return "CLOSE: connection or code are missing or not possible";
+  (void)wsc_control_find(record, WSC_FIELD_REASON, &reason);
+  struct wsw_peer *peer = wsw_peers_find(&server->peers, id);
+  bool found = peer && !wsw_peer_is_closing(peer);
+  if (found) {
+    const char *fault = wsw_sending_close(peer, (uint16_t)code, reason.value, reason.length);
+    if (fault)
+      return fault;
+  }
+  struct wsc_control_writer writer;
+  begin_answer(server, &writer, WSC_CONTROL_RESULT, record->tag);
+  wsc_control_add_u32(&writer, WSC_FIELD_FOUND, found);
+  answer(server, &writer);
+  return NULL;
+}
+
+static const char *stop(struct wsw_server *server, const struct wsc_control_record *record) {
+  uint32_t code, deadline;
+  if (!wsc_control_get_u32(record, WSC_FIELD_CODE, &code) || code > UINT16_MAX ||
+      !wsp_close_code_is_sendable((uint16_t)code))
+    return "STOP: the code is missing or not possible";
+  if (!wsc_control_get_u32(record, WSC_FIELD_DEADLINE, &deadline) || deadline > WSW_STOP_DEADLINE_MS_MAX)
+    return "STOP: the deadline is missing or out of range";
+  server->control.stop_tag = record->tag;
+  wsw_server_stop(server, (uint16_t)code, deadline);
+  return NULL;
+}
+
+static bool has_unknown_critical_field(const struct wsc_control_record *record) {
+  static const uint16_t known[] = {WSC_FIELD_ACKNOWLEDGED, WSC_FIELD_WINDOW_EVENTS, WSC_FIELD_WINDOW_OCTETS,
+                                   WSC_FIELD_AFTER,        WSC_FIELD_CONNECTION,    WSC_FIELD_CODE,
+                                   WSC_FIELD_REASON,       WSC_FIELD_DEADLINE};
+  uint16_t key;
+  return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key);
+}
+
+/* Takes over a descriptor where there is one. NULL, or what is wrong with the record. */
+static const char *serve(struct wsw_server *server, const struct wsc_control_record *record, int fd) {
+  bool wants_fd = record->type == WSC_CONTROL_CONFIGURE || record->type == WSC_CONTROL_ATTACH;
+  bool is_first = record->type == WSC_CONTROL_CONFIGURE;
+  if (wants_fd != (fd >= 0))
+    return wants_fd ? "a record without its descriptor" : "a descriptor where the record has none";
+  if (is_first != (server->phase == WSW_PHASE_WAITING))
+    return is_first ? "a second CONFIGURE" : "a record before CONFIGURE";
+  if (is_first) {
+    configure(server, record, fd);
+    return NULL;
+  }
+  if (has_unknown_critical_field(record))
+    return "a field that this version must know and does not";
+  switch (record->type) {
+  case WSC_CONTROL_ATTACH:
+    return attach(server, record, fd);
+  case WSC_CONTROL_STATISTICS:
+    tell_counters(server, record);
+    return NULL;
+  case WSC_CONTROL_LIST:
+    return list(server, record);
+  case WSC_CONTROL_CLOSE:
+    return close_connection(server, record);
+  case WSC_CONTROL_STOP:
+    return stop(server, record);
+  default:
+    return "a record of a type that this worker does not know";
+  }
+}
+
+static void take_packet(struct wsw_server *server, size_t length, const int *fds, size_t count) {
+  struct wsc_control_record record;
+  const char *fault = wsc_control_decode(server->received, length, &record);
+  if (!fault && count > 1)
+    fault = "more than one descriptor";
+  if (!fault)
+    fault = serve(server, &record, count ? fds[0] : -1);
+  if (fault) /* the descriptors go with the process */
+    wsw_server_fail(server, WSW_EXIT_CONTROL, fault);
+}
+
+static void lose(struct wsw_server *server) {
+  wsw_control_close(server);
+  if (server->phase == WSW_PHASE_WAITING)
+    wsw_server_finish(server, WSW_EXIT_STOPPED);
+  else
+    wsw_server_stop(server, WSP_CLOSE_GOING_AWAY, WSW_ORPHAN_DEADLINE_MS);
+}
+
+static void ready(struct wsw_watch *watch, uint32_t events) {
+  struct wsw_control *control = (struct wsw_control *)(void *)((char *)watch - offsetof(struct wsw_control, watch));
+  struct wsw_server *server = (struct wsw_server *)(void *)((char *)control - offsetof(struct wsw_server, control));
+  if (events & WSW_WRITABLE)
+    wsw_control_flush(server);
+  for (int i = 0; i < WSW_CONTROL_PER_WAKE && watch->interest == WSW_READABLE; i++) {
+    if (server->phase == WSW_PHASE_FINISHED)
+      return;
+    int fds[WSC_CONTROL_FDS_MAX];
+    size_t count;
+    ssize_t length = wsc_control_receive(watch->fd, server->received, WSC_CONTROL_PACKET_MAX, fds, &count);
+    if (length < 0 && (errno == EAGAIN))
+      return;
+    if (length < 0 && errno == EMSGSIZE) {
+      wsw_server_fail(server, WSW_EXIT_CONTROL, "a record that is too long, or descriptors that did not arrive");
+      return;
+    }
+    if (length <= 0) {
+      lose(server);
+      return;
+    }
+    take_packet(server, (size_t)length, fds, count);
+  }
+}

@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The worker's end of the control socket. wsserverd asks, the worker answers, one answer to each request; while an answer does not fit
+ * into the socket no further request is read. wsserverd is trusted, so a record that breaks the rules ends the process. When the
+ * socket ends, nobody holds this worker any more (neither wsserverd nor systemd's store for it) and it stops by itself.
+ */
+#pragma once
+
+#include "channel/control.h"
+#include "worker/loop.h"
+
+struct wsw_server;
+
+struct wsw_control {
+  struct wsw_watch watch;    /* fd -1: ended */
+  const char *channel_ended; /* CHANNEL_ENDED is owed, with this sentence */
+  bool stopped;              /* STOPPED is owed */
+  uint32_t stop_tag;
+  size_t answer_length; /* of an answer that did not fit; 0: none */
+  uint8_t answer[WSC_CONTROL_PACKET_MAX];
+};
+
+/* Takes the socket over. False with errno when the kernel refuses. */
+bool wsw_control_open(struct wsw_server *server, int fd);
+void wsw_control_close(struct wsw_server *server);
+
+void wsw_control_channel_ended(struct wsw_server *server, const char *sentence);
+void wsw_control_stopped(struct wsw_server *server);
+
+/* Sends what is owed. */
+void wsw_control_flush(struct wsw_server *server);
+/* Nothing is owed, or nobody is there to get it. */
+bool wsw_control_is_quiet(const struct wsw_server *server);

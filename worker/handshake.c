@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/handshake.h"
+
+#include "worker/details.h"
+#include "worker/server.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+static void refuse_as_admission_said(struct wsw_peer *peer) {
+  if (peer->refusal == 429)
+    wsw_handshake_refuse(peer, 429, "This address has as many connections as one client may have.");
+  else
+    wsw_handshake_refuse(peer, 503, "The server is full.");
+}
+
+void wsw_handshake_refuse(struct wsw_peer *peer, unsigned status, const char *sentence) {
+  struct wsw_server *server = peer->server;
+  server->counters.refused++;
+  wsp_server_handshake_free(peer->handshake);
+  peer->handshake = NULL;
+  unsigned retry_after = status == 429 || status == 503 ? WSW_RETRY_AFTER : 0;
+  if (!wsp_http_refusal(&server->replies, status, sentence, retry_after) || !wsw_peer_take_replies(peer, false)) {
+    wsw_peer_drop(peer);
+    return;
+  }
+  wsw_peer_end(peer);
+}
+
+void wsw_handshake_expired(struct wsw_peer *peer) {
+  if (peer->refusal)
+    refuse_as_admission_said(peer);
+  else if (peer->server->paused) /* it was us who did not read */
+    wsw_handshake_refuse(peer, 503, "The server is busy.");
+  else
+    wsw_handshake_refuse(peer, 408, "The request did not arrive in time.");
+}
+
+static void refuse_protocol(struct wsw_peer *peer) {
+  char sentence[WSW_PROTOCOLS_MAX + 128];
+  (void)snprintf(sentence, sizeof sentence, "None of the offered subprotocols is supported. This server supports: %s",
+                 peer->server->configuration.protocols);
+  wsw_handshake_refuse(peer, 400, sentence);
+}
+
+static struct wsc_connect_header channel_header(const struct wsp_server_handshake *handshake, size_t index) {
+  struct wsp_header header = wsp_server_handshake_header(handshake, index);
+  return (struct wsc_connect_header){
+      .name = {.text = header.name.text, .length = header.name.length},
+      .value = {.text = header.value.text, .length = header.value.length},
+  };
+}
+
+static void report_connect(struct wsw_peer *peer) {
+  struct wsc_connect connect;
+  wsw_peer_describe(peer, &connect);
+  size_t count = wsp_server_handshake_header_count(peer->handshake);
+  size_t size = wsc_connect_size(&connect);
+  for (size_t i = 0; i < count; i++) {
+    struct wsc_connect_header header = channel_header(peer->handshake, i);
+    size += wsc_connect_header_size(&header);
+  }
+  connect.header_count = (uint16_t)count;
+  struct wsc_header header = {.type = WSC_CONNECT, .connection = peer->id};
+  uint8_t *body = wsw_channel_event_room(peer->server, &header, size);
+  if (!body)
+    return;
+  body += wsc_connect_encode(&connect, body);
+  for (size_t i = 0; i < count; i++) {
+    struct wsc_connect_header next = channel_header(peer->handshake, i);
+    body += wsc_connect_header_encode(&next, body);
+  }
+}
+
+static bool open_peer(struct wsw_peer *peer, struct wsp_slice protocol) {
+  struct wsw_server *server = peer->server;
+  peer->details = wsw_details_new(peer->handshake, protocol);
+  if (!peer->details)
+    return false;
+  peer->id = server->last_id + 1;
+  if (!wsw_peers_open(&server->peers, peer))
+    return false;
+  server->last_id++;
+  server->counters.connections++;
+  peer->connected_at = wsw_clock_wall_microseconds();
+  peer->ping_at = server->loop.now + server->configuration.ping_interval;
+  wsp_connection_init(&peer->connection, WSP_SERVER, &server->settings);
+  peer->state = WSW_PEER_OPEN;
+  return true;
+}
+
+static void accept_peer(struct wsw_peer *peer) {
+  struct wsw_server *server = peer->server;
+  struct wsp_slice protocol;
+  if (wsw_server_is_stopping(server)) {
+    wsw_handshake_refuse(peer, 503, "The server is stopping.");
+    return;
+  }
+  if (!wsp_server_handshake_choose_protocol(peer->handshake, server->configuration.protocols, &protocol)) {
+    refuse_protocol(peer);
+    return;
+  }
+  if (!wsp_server_handshake_accept(peer->handshake, protocol, &server->replies) ||
+      !wsw_peer_take_replies(peer, false)) {
+    wsw_peer_drop(peer);
+    return;
+  }
+  if (!open_peer(peer, protocol)) {
+    wsw_peer_drop(peer);
+    return;
+  }
+  report_connect(peer);
+  wsp_server_handshake_free(peer->handshake);
+  peer->handshake = NULL;
+  wsw_peer_set_timer(peer);
+}
+
+size_t wsw_handshake_feed(struct wsw_peer *peer, const uint8_t *octets, size_t length) {
+  if (!peer->handshake)
+    peer->handshake = wsp_server_handshake_new();
+  if (!peer->handshake) {
+    wsw_peer_drop(peer);
+    return length;
+  }
+  size_t consumed = length;
+  enum wsp_handshake_result result = wsp_server_handshake_feed(peer->handshake, octets, length, &consumed);
+  if (result == WSP_HANDSHAKE_MORE)
+    return consumed;
+  if (peer->refusal)
+    refuse_as_admission_said(peer);
+  else if (result == WSP_HANDSHAKE_DONE)
+    accept_peer(peer);
+  else
+    wsw_handshake_refuse(peer, wsp_server_handshake_status(peer->handshake),
+                         wsp_server_handshake_fault(peer->handshake));
+  return consumed;
+}

@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Every bound of the worker, in one place. Bounds of the protocol and of the channel are in websocket/limits.h and
+ * channel/limits.h. A test hits each of them. */
+#pragma once
+
+/* One wake-up: enough to be fast, little enough to be fair. */
+#define WSW_READY_PER_WAKE 256    /* descriptors handled in one wake-up */
+#define WSW_ACCEPTS_PER_WAKE 64   /* connections accepted in one wake-up */
+#define WSW_READS_PER_WAKE 4      /* reads of one peer, or of the channel, in one wake-up */
+#define WSW_RECEIVE_ROOM 65536    /* octets of one read of a peer: one buffer for the whole process */
+#define WSW_CORK_MAX (256u << 10) /* octets gathered for one peer before they are written within the wake-up */
+#define WSW_CHANNEL_DRAIN_MAX 16u /* MiB read at most from a channel that is being replaced */
+#define WSW_CONTROL_PER_WAKE 16   /* control records handled in one wake-up */
+#define WSW_ACCEPT_PAUSE_MS 100   /* no accepts for so long when the system has no descriptors or memory */
+
+/* Configuration. */
+#define WSW_CLIENTS_MAX 65535u    /* distinct client addresses, and connections of one address */
+#define WSW_PROTOCOLS_MAX 1024u   /* octets of the list of subprotocols */
+#define WSW_HANDSHAKE_SECONDS 10u /* time for a whole request head unless configured otherwise */
+#define WSW_HANDSHAKE_SECONDS_MAX 3600u
+#define WSW_HEARTBEAT_SECONDS_MAX 86400u /* ping interval and pong timeout */
+#define WSW_GENERATION_MAX 0xFFFFFFFFu
+#define WSW_STOP_DEADLINE_MS_MAX 60000u
+#define WSW_TITLE_MAX 64 /* octets of the server's name that the process title shows */
+
+/* Refused peers still get their answer; they hold no place in the limits, so they have bounds of their own. */
+#define WSW_REFUSED_MAX 128u    /* peers refused at admission whose head is awaited; beyond: closed at once */
+#define WSW_LINGERING_MAX 1024u /* peers whose connection is over and whose last octets are under way; beyond: closed */
+#define WSW_RETRY_AFTER 5u      /* seconds, in answers 429 and 503 */
+#define WSW_ENDING_MS 2000u     /* time for the last octets to leave */
+#define WSW_LINGER_MS 1000u     /* time for the peer to close after our side was shut down */
+#define WSW_LINGER_OCTETS (256u << 10) /* octets discarded meanwhile; beyond: closed */
+
+/* Open connections. */
+#define WSW_CLOSE_TIMEOUT_MS 2000u      /* from our Close frame written to the peer's */
+#define WSW_STALL_MS 30000u             /* octets wait and none leaves: dropped, where no pong timeout says otherwise */
+#define WSW_CONTROL_BACKLOG (16u << 10) /* unsent Pongs of one peer from which on it is not read */
+#define WSW_GATHERED_MAX (64ull << 20)  /* unfinished messages over all peers, or twice the largest message */
+
+/* Sending. */
+#define WSW_MARK_OCTETS (16u << 10)          /* small messages share one mark in the outbox up to this many octets */
+#define WSW_OUTBOX_SPARES 256u               /* outboxes kept for reuse ... */
+#define WSW_OUTBOX_SPARE_OCTETS (256u << 10) /* ... their buffers together ... */
+#define WSW_OUTBOX_SPARE_EACH (32u << 10)    /* ... and each */
+
+/* Events towards the app side: from HIGH on no peer is read and none accepted, until it is below LOW. */
+#define WSW_EVENT_BACKLOG_HIGH (256u << 10)
+#define WSW_EVENT_BACKLOG_LOW (128u << 10)
+
+/* Stopping. */
+#define WSW_ORPHAN_DEADLINE_MS 2000u /* as STOP would say it, when the control socket has ended */
+#define WSW_STOP_CHANNEL_MS 1000u    /* for the last events to leave, after the deadline */
+#define WSW_STOP_LINGER_MS 250u      /* for peers to read their last octets before the process goes */
+
+/* Descriptors. */
+#define WSW_DESCRIPTORS_RESERVED 32u /* of the limit, for everything that is not a peer */
+#define WSW_DESCRIPTORS_MAX (1u << 20)

@@ -1,0 +1,498 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/peer.h"
+
+#include "worker/details.h"
+#include "worker/handshake.h"
+#include "worker/sending.h"
+#include "worker/server.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+static struct wsw_peer *peer_of_watch(struct wsw_watch *watch) {
+  return (struct wsw_peer *)(void *)((char *)watch - offsetof(struct wsw_peer, watch));
+}
+
+static struct wsw_peer *peer_of_timer(struct wsw_timer *timer) {
+  return (struct wsw_peer *)(void *)((char *)timer - offsetof(struct wsw_peer, timer));
+}
+
+static void ready(struct wsw_watch *watch, uint32_t events);
+static void expired(struct wsw_timer *timer);
+
+struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal,
+                              bool placed) {
+  struct wsw_peer *peer = calloc(1, sizeof *peer);
+  if (!peer) {
+    struct wsw_transport transport = {.fd = fd};
+    wsw_transport_close(&transport);
+    return NULL;
+  }
+  peer->server = server;
+  peer->watch = (struct wsw_watch){.ready = ready, .fd = fd};
+  peer->timer.expired = expired;
+  peer->transport.fd = fd;
+  peer->address = *address;
+  peer->refusal = refusal;
+  peer->placed = placed;
+  peer->state = WSW_PEER_HANDSHAKE;
+  peer->heard_at = server->loop.now;
+  peer->deadline = server->loop.now + server->configuration.handshake_timeout;
+  peer->refused = refusal != 0;
+  server->refused += peer->refused;
+  wsw_peers_add(&server->peers, peer);
+  wsw_peer_refresh(peer);
+  return peer;
+}
+
+void wsw_peer_free(struct wsw_peer *peer) {
+  wsp_connection_clear(&peer->connection);
+  wsp_server_handshake_free(peer->handshake);
+  free(peer->details);
+  free(peer->farewell);
+  free(peer);
+}
+
+void wsw_peer_describe(const struct wsw_peer *peer, struct wsc_connect *connect) {
+  *connect = (struct wsc_connect){
+      .family = peer->address.family,
+      .port = peer->address.port,
+      .scope = peer->address.scope,
+      .connected_at = peer->connected_at,
+  };
+  memcpy(connect->address, peer->address.octets, sizeof connect->address);
+  wsw_details_describe(peer->details, connect);
+}
+
+/* --- What is watched and when to wake up --- */
+
+static bool is_read(struct wsw_peer *peer) {
+  if (peer->ended)
+    return false;
+  if (peer->state == WSW_PEER_OPEN)
+    return wsw_server_reads(peer->server) && !(peer->outbox && peer->outbox->control > WSW_CONTROL_BACKLOG);
+  if (peer->state == WSW_PEER_HANDSHAKE)
+    return peer->refusal || wsw_server_reads(peer->server);
+  return peer->state != WSW_PEER_GONE;
+}
+
+static uint64_t stall_time(const struct wsw_peer *peer) {
+  uint64_t pong_timeout = peer->server->configuration.pong_timeout;
+  return pong_timeout ? pong_timeout : WSW_STALL_MS;
+}
+
+static uint64_t open_deadline(const struct wsw_peer *peer) {
+  const struct wsw_configuration *configuration = &peer->server->configuration;
+  if (peer->blocked)
+    return peer->outbox->progress_at + stall_time(peer);
+  if (peer->awaits_close)
+    return peer->deadline;
+  if (wsw_peer_is_closing(peer))
+    return WSW_NEVER; /* about to be written */
+  uint64_t next = configuration->ping_interval ? peer->ping_at : WSW_NEVER;
+  if (peer->awaits_pong && configuration->pong_timeout && peer->deadline < next)
+    next = peer->deadline;
+  return next;
+}
+
+void wsw_peer_set_timer(struct wsw_peer *peer) {
+  uint64_t deadline = WSW_NEVER;
+  if (peer->state == WSW_PEER_OPEN)
+    deadline = open_deadline(peer);
+  else if (peer->state != WSW_PEER_GONE)
+    deadline = peer->deadline;
+  if (!wsw_timers_set(&peer->server->loop.timers, &peer->timer, deadline))
+    wsw_peer_drop(peer); /* nothing may live without a deadline */
+}
+
+void wsw_peer_refresh(struct wsw_peer *peer) {
+  if (peer->state == WSW_PEER_GONE)
+    return;
+  uint32_t interest = (is_read(peer) ? WSW_READABLE : 0) | (peer->blocked ? WSW_WRITABLE : 0);
+  if (!(interest & WSW_READABLE) && !peer->ended && !wsw_server_reads(peer->server))
+    wsw_peers_pause(&peer->server->peers, peer);
+  if (!wsw_loop_watch(&peer->server->loop, &peer->watch, interest)) {
+    wsw_peer_drop(peer);
+    return;
+  }
+  wsw_peer_set_timer(peer);
+}
+
+/* --- The end --- */
+
+void wsw_peer_remember_close(struct wsw_peer *peer, uint16_t code, const uint8_t *reason, size_t length) {
+  if (peer->farewell)
+    return;
+  if (length > WSP_CLOSE_REASON_MAX)
+    length = WSP_CLOSE_REASON_MAX;
+  peer->farewell = malloc(sizeof *peer->farewell + length);
+  if (!peer->farewell) {
+    wsw_server_fail(peer->server, WSW_EXIT_MEMORY, "no memory for a Close reason");
+    return;
+  }
+  peer->farewell->code = code;
+  peer->farewell->length = (uint8_t)length;
+  if (length)
+    memcpy(peer->farewell->reason, reason, length);
+}
+
+static void leave_place(struct wsw_peer *peer) {
+  if (peer->placed)
+    wsw_admission_leave(&peer->server->admission, &peer->address);
+  peer->placed = false;
+}
+
+static void settle_outbox(struct wsw_peer *peer) {
+  if (peer->outbox)
+    peer->server->counters.queued_bytes -= wsw_outbox_forgive(peer->outbox);
+}
+
+static void discard_outbox(struct wsw_peer *peer) {
+  settle_outbox(peer);
+  if (peer->outbox)
+    wsw_outbox_give_back(&peer->server->outboxes, peer->outbox);
+  peer->outbox = NULL;
+  peer->blocked = false;
+}
+
+void wsw_peer_report_closed(struct wsw_peer *peer, bool clean) {
+  struct wsw_server *server = peer->server;
+  const struct wsw_farewell *farewell = peer->farewell;
+  struct wsc_header header = {
+      .type = WSC_CLOSED,
+      .flags = clean ? WSC_FLAG_CLEAN : 0,
+      .code = farewell ? farewell->code : WSP_CLOSE_ABNORMAL,
+      .connection = peer->id,
+  };
+  wsw_channel_event(server, &header, farewell ? farewell->reason : NULL, farewell ? farewell->length : 0);
+  wsw_peers_close(&server->peers, peer);
+  server->counters.connections--;
+  settle_outbox(peer);
+  leave_place(peer);
+  wsp_connection_clear(&peer->connection);
+}
+
+static void go(struct wsw_peer *peer) {
+  struct wsw_server *server = peer->server;
+  wsw_loop_watch(&server->loop, &peer->watch, 0);
+  wsw_timers_cancel(&server->loop.timers, &peer->timer);
+  wsw_transport_close(&peer->transport);
+  discard_outbox(peer);
+  leave_place(peer);
+  server->refused -= peer->refused;
+  server->lingering -= peer->lingering;
+  peer->refused = peer->lingering = false;
+  wsw_peers_remove(&server->peers, peer);
+  peer->state = WSW_PEER_GONE;
+  peer->next = server->gone;
+  server->gone = peer;
+}
+
+void wsw_peer_drop(struct wsw_peer *peer) {
+  if (peer->state == WSW_PEER_GONE)
+    return;
+  if (peer->state == WSW_PEER_OPEN)
+    wsw_peer_report_closed(peer, false);
+  go(peer);
+}
+
+void wsw_peer_end(struct wsw_peer *peer) {
+  struct wsw_server *server = peer->server;
+  leave_place(peer);
+  server->refused -= peer->refused;
+  peer->refused = false;
+  peer->lingering = true;
+  server->lingering++;
+  peer->state = WSW_PEER_ENDING;
+  peer->deadline = server->loop.now + WSW_ENDING_MS;
+  wsw_peer_mark_dirty(peer);
+  wsw_peer_refresh(peer);
+}
+
+static void linger(struct wsw_peer *peer) {
+  if (peer->ended || peer->unwritable || peer->server->lingering > WSW_LINGERING_MAX) {
+    go(peer);
+    return;
+  }
+  wsw_transport_finish(&peer->transport);
+  peer->state = WSW_PEER_LINGERING;
+  peer->deadline = peer->server->loop.now + WSW_LINGER_MS;
+  wsw_peer_refresh(peer);
+}
+
+/* --- Writing --- */
+
+void wsw_peer_mark_dirty(struct wsw_peer *peer) {
+  if (peer->dirty || peer->state == WSW_PEER_GONE)
+    return;
+  peer->dirty = true;
+  peer->next_dirty = peer->server->dirty;
+  peer->server->dirty = peer;
+}
+
+struct wsw_outbox *wsw_peer_outbox(struct wsw_peer *peer) {
+  if (!peer->outbox) {
+    peer->outbox = wsw_outbox_take(&peer->server->outboxes);
+    if (peer->outbox)
+      peer->outbox->progress_at = peer->server->loop.now;
+  }
+  return peer->outbox;
+}
+
+bool wsw_peer_take_replies(struct wsw_peer *peer, bool control) {
+  struct wsp_buffer *replies = &peer->server->replies;
+  size_t length = wsp_buffer_length(replies);
+  if (!length || peer->unwritable) {
+    wsp_buffer_consume(replies, length);
+    return true;
+  }
+  struct wsw_outbox *outbox = wsw_peer_outbox(peer);
+  bool taken = outbox && wsp_buffer_append(&outbox->octets, wsp_buffer_front(replies), length);
+  if (taken)
+    wsw_outbox_added(outbox, length, 0, control ? length : 0, false);
+  wsp_buffer_consume(replies, length);
+  wsw_peer_mark_dirty(peer);
+  return taken;
+}
+
+/* The connection is broken this way, but what the peer sent before may still be there to be read. */
+static void give_up_writing(struct wsw_peer *peer) {
+  peer->unwritable = true;
+  discard_outbox(peer);
+  wsw_sending_settle(peer);
+}
+
+static void write_once(struct wsw_peer *peer) {
+  struct wsw_outbox *outbox = peer->outbox;
+  size_t length = wsw_outbox_length(outbox);
+  ssize_t written = length ? wsw_transport_send(&peer->transport, wsp_buffer_front(&outbox->octets), length) : 0;
+  if (written == WSW_TRANSPORT_FAILED) {
+    give_up_writing(peer);
+    return;
+  }
+  bool was_blocked = peer->blocked;
+  if (written > 0 || !was_blocked)
+    outbox->progress_at = peer->server->loop.now;
+  peer->blocked = written < 0 || (size_t)written < length;
+  if (written > 0)
+    peer->server->counters.queued_bytes -= wsw_outbox_written(outbox, (size_t)written);
+  wsw_sending_settle(peer);
+  if (!peer->blocked) {
+    discard_outbox(peer);
+    /* While octets waited, the Ping waited with them. */
+    if (was_blocked && peer->awaits_pong)
+      peer->deadline = peer->server->loop.now + peer->server->configuration.pong_timeout;
+  }
+}
+
+/* What an open connection does once everything it had to say is written. */
+static void open_written(struct wsw_peer *peer) {
+  struct wsp_connection *connection = &peer->connection;
+  if (!wsw_peer_is_closing(peer))
+    return;
+  if (wsp_connection_close_received(connection)) {
+    wsw_peer_report_closed(peer, !peer->unwritable);
+    wsw_peer_end(peer);
+  } else if (!peer->awaits_close) {
+    peer->awaits_close = true;
+    peer->deadline = peer->server->loop.now + WSW_CLOSE_TIMEOUT_MS;
+  }
+}
+
+void wsw_peer_flush(struct wsw_peer *peer) {
+  if (peer->state == WSW_PEER_GONE)
+    return;
+  if (peer->outbox)
+    write_once(peer);
+  if (!peer->outbox && peer->state == WSW_PEER_OPEN)
+    open_written(peer);
+  if (!peer->outbox && peer->state == WSW_PEER_ENDING)
+    linger(peer);
+  wsw_peer_refresh(peer);
+}
+
+/* --- Reading --- */
+
+static void take_message(struct wsw_peer *peer, const struct wsp_event *event) {
+  struct wsw_server *server = peer->server;
+  struct wsc_header header = {.type = WSC_MESSAGE, .flags = event->text ? WSC_FLAG_TEXT : 0, .connection = peer->id};
+  server->counters.messages_received++;
+  server->counters.bytes_received += event->length;
+  wsw_channel_event(server, &header, event->data, event->length);
+}
+
+static void take_pong(struct wsw_peer *peer) {
+  peer->ping_at = peer->server->loop.now + peer->server->configuration.ping_interval;
+  if (!peer->awaits_pong)
+    return;
+  peer->awaits_pong = false;
+  wsw_peer_set_timer(peer);
+}
+
+/* False when the connection is over. */
+static bool take_event(struct wsw_peer *peer, const struct wsp_event *event) {
+  switch (event->type) {
+  case WSP_EVENT_MESSAGE:
+    take_message(peer, event);
+    return true;
+  case WSP_EVENT_PONG:
+    take_pong(peer);
+    return true;
+  case WSP_EVENT_CLOSE:
+    wsw_peer_remember_close(peer, event->code, event->data, event->length);
+    return false;
+  case WSP_EVENT_FAILED:
+    wsw_peer_remember_close(peer, event->code, event->data, event->length);
+    return false;
+  default:
+    return true;
+  }
+}
+
+/* After the peer's Close frame, or our failing of the connection. */
+static void conclude(struct wsw_peer *peer) {
+  if (wsp_connection_failed(&peer->connection)) {
+    wsw_peer_report_closed(peer, false);
+    wsw_peer_end(peer);
+  }
+  wsw_peer_flush(peer);
+}
+
+static void take_frames(struct wsw_peer *peer, uint8_t *octets, size_t length) {
+  struct wsp_event event;
+  bool goes_on = true;
+  do {
+    size_t consumed = 0;
+    wsp_connection_receive(&peer->connection, octets, length, &consumed, &peer->server->replies, &event);
+    octets += consumed;
+    length -= consumed;
+    goes_on = take_event(peer, &event);
+  } while (goes_on && event.type != WSP_EVENT_NONE);
+  if (!wsw_peer_take_replies(peer, true)) {
+    wsw_peer_drop(peer);
+    return;
+  }
+  if (!goes_on)
+    conclude(peer);
+  else if (peer->outbox && peer->outbox->control > WSW_CONTROL_BACKLOG)
+    wsw_peer_flush(peer);
+}
+
+static void take_octets(struct wsw_peer *peer, uint8_t *octets, size_t length) {
+  peer->heard_at = peer->server->loop.now;
+  if (peer->state == WSW_PEER_HANDSHAKE) {
+    size_t consumed = wsw_handshake_feed(peer, octets, length);
+    octets += consumed;
+    length -= consumed;
+  }
+  if (peer->state == WSW_PEER_OPEN && !wsp_connection_close_received(&peer->connection)) {
+    if (length)
+      take_frames(peer, octets, length);
+  } else if (peer->state != WSW_PEER_HANDSHAKE) {
+    peer->discarded += (uint32_t)length;
+    if (peer->discarded > WSW_LINGER_OCTETS && peer->state != WSW_PEER_GONE)
+      wsw_peer_drop(peer);
+  }
+}
+
+/* The peer closed its side, or the connection broke. */
+static void lose(struct wsw_peer *peer, bool broken) {
+  peer->ended = true;
+  bool has_last_words = peer->state == WSW_PEER_ENDING ||
+                        (peer->state == WSW_PEER_OPEN && wsp_connection_close_received(&peer->connection));
+  if (has_last_words && !broken && !peer->unwritable)
+    wsw_peer_refresh(peer); /* it may still read */
+  else
+    wsw_peer_drop(peer);
+}
+
+static void read_some(struct wsw_peer *peer) {
+  struct wsw_server *server = peer->server;
+  for (int i = 0; i < WSW_READS_PER_WAKE && is_read(peer); i++) {
+    ssize_t length = wsw_transport_receive(&peer->transport, server->received, sizeof server->received);
+    if (length == WSW_TRANSPORT_AGAIN)
+      break;
+    if (length <= 0) {
+      lose(peer, length == WSW_TRANSPORT_FAILED);
+      return;
+    }
+    take_octets(peer, server->received, (size_t)length);
+    if ((size_t)length < sizeof server->received)
+      break;
+  }
+}
+
+static void ready(struct wsw_watch *watch, uint32_t events) {
+  struct wsw_peer *peer = peer_of_watch(watch);
+  if (events & (WSW_WRITABLE | WSW_HUNG) && peer->outbox)
+    wsw_peer_mark_dirty(peer);
+  if (events & (WSW_READABLE | WSW_HUNG) && is_read(peer))
+    read_some(peer);
+  else if (!is_read(peer))
+    wsw_peer_refresh(peer); /* it spoke while it is not read: no longer watched for that */
+}
+
+/* --- Time --- */
+
+static void send_ping(struct wsw_peer *peer) {
+  struct wsw_server *server = peer->server;
+  peer->ping_at = server->loop.now + server->configuration.ping_interval;
+  if (wsp_connection_ping(&peer->connection, NULL, 0, &server->replies) != WSP_SENT ||
+      !wsw_peer_take_replies(peer, false)) {
+    wsw_peer_drop(peer);
+    return;
+  }
+  if (!peer->awaits_pong)
+    peer->deadline = server->loop.now + server->configuration.pong_timeout;
+  peer->awaits_pong = true;
+}
+
+/* Since when the Pong has had a fair chance: not while we were not reading, nor while it waits behind a message that is arriving. */
+static uint64_t fair_deadline(const struct wsw_peer *peer) {
+  const struct wsw_server *server = peer->server;
+  uint64_t since = server->paused ? server->loop.now : server->resumed_at;
+  if (wsp_connection_in_message(&peer->connection) && peer->heard_at > since)
+    since = peer->heard_at;
+  uint64_t deadline = since + server->configuration.pong_timeout;
+  return deadline > peer->deadline ? deadline : peer->deadline;
+}
+
+static void open_expired(struct wsw_peer *peer) {
+  const struct wsw_server *server = peer->server;
+  uint64_t now = server->loop.now;
+  if (peer->blocked || peer->awaits_close) {
+    if (open_deadline(peer) <= now)
+      wsw_peer_drop(peer);
+    else
+      wsw_peer_set_timer(peer);
+    return;
+  }
+  if (peer->awaits_pong && server->configuration.pong_timeout && peer->deadline <= now) {
+    peer->deadline = fair_deadline(peer);
+    if (peer->deadline <= now) {
+      wsw_peer_drop(peer);
+      return;
+    }
+  }
+  if (server->configuration.ping_interval && peer->ping_at <= now && !wsw_peer_is_closing(peer))
+    send_ping(peer);
+  if (peer->state == WSW_PEER_OPEN)
+    wsw_peer_set_timer(peer);
+}
+
+static void expired(struct wsw_timer *timer) {
+  struct wsw_peer *peer = peer_of_timer(timer);
+  if (peer->state == WSW_PEER_OPEN)
+    open_expired(peer);
+  else if (peer->state == WSW_PEER_HANDSHAKE)
+    wsw_handshake_expired(peer);
+  else
+    wsw_peer_drop(peer);
+}
+
+void wsw_peer_stop(struct wsw_peer *peer, uint16_t code) {
+  if (peer->state == WSW_PEER_HANDSHAKE)
+    wsw_handshake_refuse(peer, 503, "The server is stopping.");
+  else if (peer->state == WSW_PEER_OPEN)
+    (void)wsw_sending_close(peer, code, NULL, 0);
+}

@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One peer: a TCP connection, from its arrival to the last octet.
+ *
+ *   HANDSHAKE  the request head is being read. A peer that admission refused is here too: a browser that gets an answer before
+ *              its request was read sees a reset connection, so the head is read before the refusal is written.
+ *   OPEN       CONNECT was reported. Includes the closing handshake; how far it went is the engine's knowledge.
+ *   ENDING     the connection is over for the app side (CLOSED was reported, or there never was one) and holds no place any
+ *              more; what is still queued (a Close frame, an HTTP answer) leaves.
+ *   LINGERING  our side is shut down; what the peer still sends is discarded until it closes too, or a
+ *              RST would take the last octets from under its nose.
+ *   GONE       closed; freed when the wake-up is over.
+ *
+ * handshake.h has the way from HANDSHAKE to OPEN, sending.h what goes to an open peer; here is the rest: reading, writing, time.
+ */
+#pragma once
+
+#include "channel/record.h"
+#include "websocket/connection.h"
+#include "websocket/server-handshake.h"
+#include "worker/address.h"
+#include "worker/loop.h"
+#include "worker/outbox.h"
+#include "worker/transport.h"
+
+struct wsw_server;
+struct wsw_details;
+
+enum wsw_peer_state {
+  WSW_PEER_HANDSHAKE,
+  WSW_PEER_OPEN,
+  WSW_PEER_ENDING,
+  WSW_PEER_LINGERING,
+  WSW_PEER_GONE,
+};
+
+/* The first Close frame, whoever sent it. */
+struct wsw_farewell {
+  uint16_t code;
+  uint8_t length;
+  uint8_t reason[];
+};
+
+/* Kept small: there is one for each connection, and most of them are idle. */
+struct wsw_peer {
+  struct wsw_watch watch;
+  struct wsw_timer timer;
+  struct wsw_server *server;
+  uint64_t id; /* 0 before CONNECT */
+  struct wsp_connection connection;
+  struct wsp_server_handshake *handshake; /* while a head is under way */
+  struct wsw_outbox *outbox;              /* while something waits to be written */
+  struct wsw_details *details;
+  struct wsw_farewell *farewell;
+  uint64_t connected_at; /* microseconds of the wall clock */
+  uint64_t charged;      /* in total, as the app side counts it */
+  uint64_t credited;     /* the total that CREDIT last told */
+  uint64_t ping_at;      /* when the next Ping is due */
+  uint64_t deadline;     /* for what is awaited: head, Pong, the peer's Close, the end */
+  uint64_t heard_at;     /* when octets last came */
+  struct wsw_peer *previous, *next;
+  struct wsw_peer *older, *younger;
+  struct wsw_peer *next_dirty;
+  struct wsw_transport transport;
+  uint32_t discarded; /* octets read since the end */
+  struct wsw_address address;
+  uint8_t state;
+  bool paused : 1;     /* in the list of the paused */
+  bool dirty : 1;      /* in the list of those to be written in this wake-up */
+  bool blocked : 1;    /* the socket took less than there was: waits to become writable */
+  bool unwritable : 1; /* writing failed; what still arrives is read */
+  bool ended : 1;      /* the peer closed its side */
+  bool placed : 1;     /* holds a place in the limits */
+  bool refused : 1;    /* counted among the refused whose head is awaited */
+  bool lingering : 1;  /* counted among the lingering */
+  bool awaits_pong : 1;
+  bool awaits_close : 1; /* our Close frame was written */
+  bool wants_drained : 1;
+  uint16_t refusal; /* HTTP status with which admission refused it, else 0 */
+};
+
+/* Takes the socket over. `refusal` is 0 or the status admission decided on. NULL without memory: the socket is closed. */
+struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal,
+                              bool placed);
+void wsw_peer_free(struct wsw_peer *peer);
+
+/* The peer as CONNECT and the list of connections tell it, without headers. Only while open. */
+void wsw_peer_describe(const struct wsw_peer *peer, struct wsc_connect *connect);
+
+/* Writes what is queued, once, and does what follows from that. */
+void wsw_peer_flush(struct wsw_peer *peer);
+/* Asks for wsw_peer_flush() at the end of this wake-up. */
+void wsw_peer_mark_dirty(struct wsw_peer *peer);
+
+/* The outbox, taken from the pool when there is none; NULL without memory. */
+struct wsw_outbox *wsw_peer_outbox(struct wsw_peer *peer);
+/* Moves what the protocol owes (server->replies) behind everything queued. `control` counts as replies the peer provoked. False without memory. */
+bool wsw_peer_take_replies(struct wsw_peer *peer, bool control);
+
+/* Remembers the first Close frame. */
+void wsw_peer_remember_close(struct wsw_peer *peer, uint16_t code, const uint8_t *reason, size_t length);
+/* Reports CLOSED and gives back the place; the TCP connection is still there. */
+void wsw_peer_report_closed(struct wsw_peer *peer, bool clean);
+/* The connection is over: let what is queued leave, then linger. */
+void wsw_peer_end(struct wsw_peer *peer);
+/* Over at once: reported where it was open, socket closed. */
+void wsw_peer_drop(struct wsw_peer *peer);
+
+/* The server stops: Close frame or 503. */
+void wsw_peer_stop(struct wsw_peer *peer, uint16_t code);
+
+/* Sets watch and timer anew after anything they depend on has changed. */
+void wsw_peer_refresh(struct wsw_peer *peer);
+void wsw_peer_set_timer(struct wsw_peer *peer);
+
+static inline bool wsw_peer_is_closing(const struct wsw_peer *peer) {
+  return wsp_connection_close_sent(&peer->connection) || wsp_connection_close_received(&peer->connection) ||
+         wsp_connection_failed(&peer->connection);
+}

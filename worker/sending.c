@@ -1,0 +1,156 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/sending.h"
+
+#include "worker/server.h"
+
+static uint64_t outstanding(const struct wsw_peer *peer) {
+  return peer->outbox ? peer->outbox->charge : 0;
+}
+
+uint64_t wsw_sending_queued(const struct wsw_peer *peer) {
+  /* After wsw_sending_count_anew() more may be outstanding than was charged since; what was before leaves first. */
+  uint64_t left = outstanding(peer);
+  return left < peer->charged ? left : peer->charged;
+}
+
+uint64_t wsw_sending_released(const struct wsw_peer *peer) {
+  return peer->charged - wsw_sending_queued(peer);
+}
+
+void wsw_sending_count_anew(struct wsw_peer *peer) {
+  peer->charged = peer->credited = 0;
+  if (peer->outbox)
+    peer->outbox->credit_at = 0;
+}
+
+static void tell_credit(struct wsw_peer *peer, uint64_t released) {
+  if (released == peer->credited)
+    return;
+  peer->credited = released;
+  wsw_channel_credit(peer->server, peer->id, released);
+}
+
+void wsw_sending_settle(struct wsw_peer *peer) {
+  if (peer->state != WSW_PEER_OPEN)
+    return;
+  uint64_t released = wsw_sending_released(peer);
+  bool drained = peer->wants_drained && outstanding(peer) < WSC_PEER_QUEUE_LOW;
+  bool wanted = peer->outbox && peer->outbox->credit_at && released > peer->credited;
+  if (drained || wanted || released - peer->credited >= WSC_CREDIT_STEP)
+    tell_credit(peer, released);
+  if (peer->outbox && released >= peer->outbox->credit_at)
+    peer->outbox->credit_at = 0;
+  if (!drained)
+    return;
+  peer->wants_drained = false;
+  struct wsc_header header = {.type = WSC_DRAINED, .connection = peer->id};
+  wsw_channel_event(peer->server, &header, NULL, 0);
+}
+
+void wsw_sending_want_drained(struct wsw_peer *peer) {
+  peer->wants_drained = true;
+  wsw_sending_settle(peer);
+}
+
+/* Sent to a connection that takes nothing any more: charged and released at once, and a race rather than a fault. */
+static void charge_in_vain(struct wsw_peer *peer, uint32_t charge, bool want_credit) {
+  peer->charged += charge;
+  if (want_credit)
+    tell_credit(peer, wsw_sending_released(peer));
+  else
+    wsw_sending_settle(peer);
+}
+
+static void account(struct wsw_peer *peer, size_t octets, uint32_t charge, size_t length, bool want_credit) {
+  struct wsw_server *server = peer->server;
+  peer->charged += charge;
+  server->counters.queued_bytes += charge;
+  server->counters.messages_sent++;
+  server->counters.bytes_sent += length;
+  wsw_outbox_added(peer->outbox, octets, charge, 0, want_credit);
+  if (want_credit)
+    peer->outbox->credit_at = peer->charged;
+  wsw_peer_mark_dirty(peer);
+  if (!peer->blocked && wsw_outbox_length(peer->outbox) >= WSW_CORK_MAX)
+    wsw_peer_flush(peer);
+}
+
+static const char *const overrun = "a message for a connection whose queue is full";
+
+static bool is_over(const struct wsw_peer *peer) {
+  return peer->state != WSW_PEER_OPEN || peer->unwritable || wsw_peer_is_closing(peer);
+}
+
+const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t *data, size_t length,
+                                bool want_credit) {
+  uint32_t charge = WSC_MESSAGE_COST + (uint32_t)length;
+  if (wsw_sending_queued(peer) >= WSC_PEER_QUEUE_HIGH)
+    return overrun;
+  if (is_over(peer)) {
+    charge_in_vain(peer, charge, want_credit);
+    return NULL;
+  }
+  struct wsw_outbox *outbox = wsw_peer_outbox(peer);
+  if (!outbox) {
+    wsw_peer_drop(peer);
+    return NULL;
+  }
+  size_t before = wsw_outbox_length(outbox);
+  enum wsp_send_result result = wsp_connection_send(&peer->connection, text, data, length, &outbox->octets);
+  if (result == WSP_SENT) {
+    account(peer, wsw_outbox_length(outbox) - before, charge, length, want_credit);
+    return NULL;
+  }
+  wsw_peer_mark_dirty(peer); /* an outbox that stayed empty goes back */
+  if (result == WSP_SEND_INVALID)
+    return "a text message that is not UTF-8";
+  wsw_peer_drop(peer);
+  return NULL;
+}
+
+const char *wsw_sending_frame(struct wsw_peer *peer, const uint8_t *header, size_t header_length,
+                              const uint8_t *payload, size_t length) {
+  uint32_t charge = WSC_MESSAGE_COST + (uint32_t)length;
+  if (wsw_sending_queued(peer) >= WSC_PEER_QUEUE_HIGH)
+    return overrun;
+  if (is_over(peer)) {
+    charge_in_vain(peer, charge, false);
+    return NULL;
+  }
+  struct wsw_outbox *outbox = wsw_peer_outbox(peer);
+  if (!outbox || !wsp_buffer_reserve(&outbox->octets, header_length + length)) {
+    wsw_peer_drop(peer);
+    return NULL;
+  }
+  (void)wsp_buffer_append(&outbox->octets, header, header_length);
+  (void)wsp_buffer_append(&outbox->octets, payload, length);
+  account(peer, header_length + length, charge, length, false);
+  return NULL;
+}
+
+const char *wsw_sending_close(struct wsw_peer *peer, uint16_t code, const uint8_t *reason, size_t length) {
+  static const uint8_t nothing[1];
+  struct wsw_outbox *outbox = wsw_peer_outbox(peer);
+  if (!outbox) {
+    wsw_peer_drop(peer);
+    return NULL;
+  }
+  size_t before = wsw_outbox_length(outbox);
+  enum wsp_send_result result =
+      wsp_connection_close(&peer->connection, code, reason ? reason : nothing, length, &outbox->octets);
+  wsw_peer_mark_dirty(peer);
+  switch (result) {
+  case WSP_SENT:
+    wsw_outbox_added(outbox, wsw_outbox_length(outbox) - before, 0, 0, false);
+    wsw_peer_remember_close(peer, code, reason, length);
+    wsw_peer_set_timer(peer);
+    return NULL;
+  case WSP_SEND_CLOSED:
+    return NULL;
+  case WSP_SEND_NO_MEMORY:
+    wsw_peer_drop(peer);
+    return NULL;
+  default:
+    return "a Close with a reason that is too long or not UTF-8";
+  }
+}

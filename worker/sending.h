@@ -1,0 +1,26 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the app side sends to open peers, and the credit it gets back. Each message charges its connection WSC_MESSAGE_COST and its
+ * payload; the charge is released when its frame has been written. The functions return NULL or a static sentence that says which
+ * rule of the channel the app side broke.
+ */
+#pragma once
+
+#include "worker/peer.h"
+
+const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t *data, size_t length, bool want_credit);
+/* One encoded frame (header and payload) for one of many peers; `length` is the payload's. */
+const char *wsw_sending_frame(struct wsw_peer *peer, const uint8_t *header, size_t header_length,
+                              const uint8_t *payload, size_t length);
+const char *wsw_sending_close(struct wsw_peer *peer, uint16_t code, const uint8_t *reason, size_t length);
+void wsw_sending_want_drained(struct wsw_peer *peer);
+
+/* Tells the app side what is owed after something was released: CREDIT, DRAINED. */
+void wsw_sending_settle(struct wsw_peer *peer);
+
+/* Charge released of what the app side knows as charged, and what is left of it. */
+uint64_t wsw_sending_released(const struct wsw_peer *peer);
+uint64_t wsw_sending_queued(const struct wsw_peer *peer);
+
+/* A new app side that gets this connection's CONNECT again counts from zero. */
+void wsw_sending_count_anew(struct wsw_peer *peer);

@@ -1,0 +1,220 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/server.h"
+
+#include "worker/peer.h"
+#include "worker/sandbox.h"
+#include "worker/title.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/random.h>
+
+static void stop_timer_expired(struct wsw_timer *timer);
+
+static const char *lock_in(struct wsw_server *server) {
+  (void)server;
+  return wsw_sandbox_enter();
+}
+
+bool wsw_server_open(struct wsw_server *server, int control_fd, struct wsw_clock clock) {
+  server->phase = WSW_PHASE_WAITING;
+  server->paused = true;
+  server->listener.watch.fd = -1;
+  server->channel.watch.fd = -1;
+  server->stop_timer.expired = stop_timer_expired;
+  server->lock_in = lock_in;
+  return wsw_loop_open(&server->loop, clock) && wsw_control_open(server, control_fd);
+}
+
+static void bury(struct wsw_server *server) {
+  while (server->gone) {
+    struct wsw_peer *peer = server->gone;
+    server->gone = peer->next;
+    wsw_peer_free(peer);
+  }
+}
+
+static void each_peer(struct wsw_server *server, void (*act)(struct wsw_peer *peer)) {
+  struct wsw_peer *next;
+  for (struct wsw_peer *peer = server->peers.reading; peer; peer = next) {
+    next = peer->next;
+    act(peer);
+  }
+  for (struct wsw_peer *peer = server->peers.paused; peer; peer = next) {
+    next = peer->next;
+    act(peer);
+  }
+}
+
+static void flush_peers(struct wsw_server *server) {
+  while (server->dirty) {
+    struct wsw_peer *peer = server->dirty;
+    server->dirty = peer->next_dirty;
+    peer->dirty = false;
+    wsw_peer_flush(peer);
+  }
+}
+
+void wsw_server_close(struct wsw_server *server) {
+  server->phase = WSW_PHASE_FINISHED;
+  each_peer(server, wsw_peer_drop);
+  flush_peers(server);
+  bury(server);
+  wsw_listener_close(server);
+  wsw_channel_clear(server);
+  wsw_control_close(server);
+  wsw_admission_clear(&server->admission);
+  wsw_peers_clear(&server->peers);
+  wsw_outbox_pool_clear(&server->outboxes);
+  wsp_buffer_clear(&server->replies);
+  wsw_loop_close(&server->loop);
+}
+
+void wsw_server_finish(struct wsw_server *server, enum wsw_exit status) {
+  if (server->phase == WSW_PHASE_FINISHED)
+    return;
+  server->phase = WSW_PHASE_FINISHED;
+  server->exit_status = (uint8_t)status;
+}
+
+void wsw_server_fail(struct wsw_server *server, enum wsw_exit status, const char *sentence) {
+  if (server->phase != WSW_PHASE_FINISHED)
+    (void)fprintf(stderr, "wsserver-worker: %s: %s\n", server->configuration.name, sentence);
+  wsw_server_finish(server, status);
+}
+
+/* --- Start --- */
+
+static void limit_descriptors(struct wsw_server *server) {
+  const struct wsw_configuration *configuration = &server->configuration;
+  uint64_t wanted = (uint64_t)configuration->max_clients * configuration->max_per_client + WSW_REFUSED_MAX +
+                    WSW_LINGERING_MAX + WSW_DESCRIPTORS_RESERVED;
+  uint32_t limit = wsw_sandbox_limit_descriptors(wanted < WSW_DESCRIPTORS_MAX ? (uint32_t)wanted : WSW_DESCRIPTORS_MAX);
+  server->peers_max = limit > WSW_DESCRIPTORS_RESERVED ? limit - WSW_DESCRIPTORS_RESERVED : 1;
+}
+
+const char *wsw_server_configure(struct wsw_server *server, int listener_fd) {
+  const struct wsw_configuration *configuration = &server->configuration;
+  const char *fault = wsw_listener_open(server, listener_fd);
+  if (fault)
+    return fault;
+  uint64_t hash_key[2];
+  if (getrandom(hash_key, sizeof hash_key, 0) != sizeof hash_key)
+    return "the system has no random octets";
+  wsw_admission_init(&server->admission, configuration->max_clients, configuration->max_per_client, hash_key);
+  uint64_t twice = 2 * configuration->max_message;
+  server->settings.max_message_size = configuration->max_message;
+  server->settings.max_gathered = twice > WSW_GATHERED_MAX ? twice : WSW_GATHERED_MAX;
+  server->last_id = configuration->generation << 32;
+  wsw_title_set(configuration->name);
+  wsw_channel_init(server);
+  limit_descriptors(server);
+  fault = server->lock_in(server);
+  if (!fault)
+    server->phase = WSW_PHASE_SERVING;
+  return fault;
+}
+
+/* --- Back-pressure --- */
+
+static bool has_reader(const struct wsw_server *server) {
+  return server->channel.watch.fd >= 0 || wsw_server_is_stopping(server);
+}
+
+bool wsw_server_reads(struct wsw_server *server) {
+  if (!server->paused && (!has_reader(server) || wsw_channel_backlog(server) >= WSW_EVENT_BACKLOG_HIGH))
+    server->paused = true;
+  return !server->paused;
+}
+
+static void resume(struct wsw_server *server) {
+  if (!server->paused || !has_reader(server) || wsw_channel_backlog(server) >= WSW_EVENT_BACKLOG_LOW)
+    return;
+  server->paused = false;
+  server->resumed_at = server->loop.now;
+  struct wsw_peer *peer;
+  while ((peer = wsw_peers_resume_one(&server->peers)))
+    wsw_peer_refresh(peer);
+  wsw_listener_refresh(server);
+}
+
+/* --- Stop --- */
+
+static void stop_peer(struct wsw_peer *peer) {
+  wsw_peer_stop(peer, peer->server->stop_code);
+}
+
+static void drop_unless_ending(struct wsw_peer *peer) {
+  if (peer->state == WSW_PEER_OPEN || peer->state == WSW_PEER_HANDSHAKE)
+    wsw_peer_drop(peer);
+}
+
+static void set_stop_timer(struct wsw_server *server) {
+  uint64_t next = server->stop_deadline;
+  if (next <= server->loop.now)
+    next += WSW_STOP_CHANNEL_MS;
+  if (server->stop_leave_at && server->stop_leave_at < next)
+    next = server->stop_leave_at;
+  if (!wsw_timers_set(&server->loop.timers, &server->stop_timer, next))
+    wsw_server_fail(server, WSW_EXIT_MEMORY, "no memory for a timer");
+}
+
+static void stop_timer_expired(struct wsw_timer *timer) {
+  struct wsw_server *server = (struct wsw_server *)(void *)((char *)timer - offsetof(struct wsw_server, stop_timer));
+  if (server->stop_deadline <= server->loop.now)
+    each_peer(server, drop_unless_ending);
+  if (server->loop.now < server->stop_deadline + WSW_STOP_CHANNEL_MS)
+    set_stop_timer(server);
+}
+
+void wsw_server_stop(struct wsw_server *server, uint16_t code, uint32_t deadline_ms) {
+  uint64_t deadline = server->loop.now + deadline_ms;
+  if (wsw_server_is_stopping(server)) { /* once more, and it can only become faster */
+    if (deadline < server->stop_deadline)
+      server->stop_deadline = deadline;
+    set_stop_timer(server);
+    return;
+  }
+  server->phase = WSW_PHASE_STOPPING;
+  server->stop_code = code;
+  server->stop_deadline = deadline;
+  wsw_listener_close(server);
+  each_peer(server, stop_peer);
+  set_stop_timer(server);
+}
+
+/* Everything was reported and has left, or its time is over: the last octets of the peers get a moment, then it is done. */
+static void leave(struct wsw_server *server) {
+  bool too_late = server->loop.now >= server->stop_deadline + WSW_STOP_CHANNEL_MS;
+  if (!too_late && (server->peers.open || !wsw_channel_is_drained(server)))
+    return;
+  if (!server->stop_leave_at) {
+    server->stop_leave_at = server->loop.now + WSW_STOP_LINGER_MS;
+    set_stop_timer(server);
+  }
+  if (!too_late && server->peers.total && server->loop.now < server->stop_leave_at)
+    return;
+  if (!server->control.stopped)
+    wsw_control_stopped(server);
+  if (too_late || !server->control.stopped)
+    wsw_server_finish(server, WSW_EXIT_STOPPED);
+}
+
+/* --- The wake-up --- */
+
+bool wsw_server_turn(struct wsw_server *server, int max_wait) {
+  if (server->phase == WSW_PHASE_FINISHED)
+    return false;
+  if (!wsw_loop_turn(&server->loop, max_wait))
+    wsw_server_fail(server, WSW_EXIT_SYSTEM, "waiting for events failed");
+  flush_peers(server);
+  bury(server);
+  if (server->phase == WSW_PHASE_STOPPING && !server->peers.open)
+    wsw_channel_release_all(server);
+  wsw_channel_flush(server);
+  resume(server);
+  if (server->phase == WSW_PHASE_STOPPING)
+    leave(server);
+  return server->phase != WSW_PHASE_FINISHED;
+}
