@@ -2,11 +2,12 @@
 /*
  * The client's half of the opening handshake (RFC 6455 section 4.1), without I/O: writes the request, then is fed
  * the response in any split. The response is held to the letter: HTTP/1.1 and status 101, Upgrade "websocket" once,
- * Connection with "upgrade", Sec-WebSocket-Accept for the key sent, no subprotocol or extension that was not offered, no body.
+ * Connection with "upgrade", Sec-WebSocket-Accept for the key sent, no subprotocol or extension that was not
+ * offered, no body.
  *
- * An answer with another status is read to the end of its head, so that its headers (Location, Retry-After, ...) can
- * be read after REFUSED; its body is left alone. Interim answers (100, 103) are refused like any other status. That the server
- * chose no subprotocol although some were offered is no fault here: the user decides.
+ * An answer with another status is read to the end of its head, so that its headers (Location, Retry-After, ...)
+ * can be read after REFUSED; its body is left alone. Interim answers (100, 103) are refused like any other status.
+ * That the server chose no subprotocol although some were offered is no fault here: the user decides.
  */
 #pragma once
 
@@ -22,11 +23,11 @@ struct wsp_client_request {
   const char *const *headers; /* NULL-terminated "name", "value", "name", "value", ... ; NULL: none */
 };
 
-/* `key` is 16 fresh random octets (the caller owns randomness). The request is checked: a host or target that may not
- * stand in a request, a list of protocols that is none, a name that is no token, a value with control characters, a
- * header that the handshake itself owns (Host, Upgrade, Connection, Origin, Content-Length, Transfer-Encoding,
- * Sec-WebSocket-*) or a head above WSP_HEAD_MAX returns NULL and sets `fault` to a static sentence; so does want of memory. Appends the
- * request to `out`, all of it or nothing. */
+/* `key` is 16 fresh random octets (the caller owns randomness). The request is checked: a host or target that may
+ * not stand in a request, a list of protocols that is none, a name that is no token, a value with control
+ * characters, a header that the handshake itself owns (Host, Upgrade, Connection, Origin, Content-Length,
+ * Transfer-Encoding, Sec-WebSocket-*) or a head above WSP_HEAD_MAX returns NULL and sets `fault` to a static
+ * sentence; so does want of memory. Appends the request to `out`, all of it or nothing. */
 struct wsp_client_handshake *wsp_client_handshake_new(const struct wsp_client_request *request, const uint8_t key[16],
                                                       struct wsp_buffer *out, const char **fault);
 void wsp_client_handshake_free(struct wsp_client_handshake *handshake);

@@ -14,10 +14,10 @@
  * event: a caller that bounds `out` between calls bounds what a flood of Pings can make it hold.
  *
  * Failing: on any violation the engine appends the Close frame it owes (1002, 1007, 1009, ...) unless it sent one
- * before, returns WSP_EVENT_FAILED once, and from then on consumes and ignores all input; sending is refused. A fault is reported at
- * the first octet that proves it: of a header when that octet of the header is there, a size from the header alone, UTF-8 inside
- * unfinished frames. Events that the octets before hold are given first. Want of memory fails the connection with
- * 1013, never the process.
+ * before, returns WSP_EVENT_FAILED once, and from then on consumes and ignores all input; sending is refused. A
+ * fault is reported at the first octet that proves it: of a header when that octet of the header is there, a size
+ * from the header alone, UTF-8 inside unfinished frames. Events that the octets before hold are given first. Want
+ * of memory fails the connection with 1013, never the process.
  *
  * Closing: after a Close frame was received nothing more is processed; after one was sent nothing is sent, Pongs
  * included, but messages already on the way from the peer are still delivered until its Close arrives.
@@ -49,18 +49,20 @@ struct wsp_settings {
 };
 
 enum wsp_event_type {
-  WSP_EVENT_NONE, /* everything was consumed; come back with more octets */
-  WSP_EVENT_MESSAGE, /* text: valid UTF-8. data lives until the next receive and not longer than `octets`; it may be sent */
-  WSP_EVENT_PING, /* answered already, unless a Close frame was sent; data as above */
+  WSP_EVENT_NONE,    /* everything was consumed; come back with more octets */
+  WSP_EVENT_MESSAGE, /* a whole one; text is valid UTF-8 */
+  WSP_EVENT_PING,    /* answered already, unless a Close frame was sent */
   WSP_EVENT_PONG,
   WSP_EVENT_CLOSE, /* the peer's Close frame, answered already if this side had not sent one. code 1005: it gave none */
-  WSP_EVENT_FAILED, /* this side failed the connection: code is what it sent, data a static sentence, which it sent as reason */
+  WSP_EVENT_FAILED, /* this side failed the connection with `code`; data is a static sentence, sent as reason */
 };
 
 struct wsp_event {
   enum wsp_event_type type;
   bool text;
-  const uint8_t *data; /* message, ping or pong payload; Close reason (valid UTF-8); reason of FAILED. Never NULL */
+  /* Payload of message, Ping or Pong; Close reason (valid UTF-8); sentence of FAILED. Never NULL. Lives until the next
+   * receive on this connection and not longer than the octets given; it may be sent on the same connection. */
+  const uint8_t *data;
   size_t length;
   uint16_t code;
 };

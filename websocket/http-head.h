@@ -2,10 +2,10 @@
 /*
  * The head of an HTTP/1 message (RFC 9112), request or response, as both roles of the opening handshake need it.
  *
- * Fed octets in any split, it keeps them in a buffer of its own that grows with what arrived, up to WSP_HEAD_MAX, and
- * stops at each line that is complete, so that its user can judge the line before more is read. It knows syntax only: what a
- * line means is its user's business. A syntax fault is reported at the octet that proves it, which makes anything that is no
- * HTTP at all (a TLS ClientHello, say) fail at its first octet.
+ * Fed octets in any split, it keeps them in a buffer of its own that grows with what arrived, up to WSP_HEAD_MAX,
+ * and stops at each line that is complete, so that its user can judge the line before more is read. It knows syntax
+ * only: what a line means is its user's business. A syntax fault is reported at the octet that proves it, which
+ * makes anything that is no HTTP at all (a TLS ClientHello, say) fail at its first octet.
  *
  * Stricter than RFC 9112 asks, because leniency between two parsers is what request smuggling is made of: lines end
  * in CR LF only, no empty line before the first line, no line folding, no white space before a colon, no control
@@ -65,8 +65,8 @@ struct wsp_http_head {
 void wsp_http_head_init(struct wsp_http_head *head, bool is_response);
 void wsp_http_head_clear(struct wsp_http_head *head);
 
-/* Adds to *consumed how many octets were read: all of them for MORE, up to the end of the line for the others. Call again with
- * the rest after START_LINE and FIELD. */
+/* Adds to *consumed how many octets were read: all of them for MORE, up to the end of the line for the others. Call
+ * again with the rest after START_LINE and FIELD. */
 enum wsp_http_event wsp_http_head_feed(struct wsp_http_head *head, const uint8_t *octets, size_t length,
                                        size_t *consumed);
 

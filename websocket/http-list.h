@@ -19,8 +19,8 @@ bool wsp_slice_equals(struct wsp_slice a, struct wsp_slice b);
  * when nothing is left. An empty value has one element, which is empty; an absent one has none. */
 bool wsp_list_next(struct wsp_slice *rest, struct wsp_slice *element);
 
-/* Is `token` in the comma list, whatever its case? `*malformed` is set (never cleared) when an element is no token, or token "/"
- * token as Upgrade allows. Empty elements are skipped: RFC 9110 tells recipients to. */
+/* Is `token` in the comma list, whatever its case? `*malformed` is set (never cleared) when an element is no token,
+ * or token "/" token as Upgrade allows. Empty elements are skipped: RFC 9110 tells recipients to. */
 bool wsp_list_has_token(struct wsp_slice list, const char *token, bool *malformed);
 
 /* Does the value follow the grammar: extension-list of 1#extension, each a token with parameters? No empty elements. */

@@ -7,18 +7,18 @@
  * user decides (limits, Origin, ...), and writes either the 101 response or a refusal. Octets behind the head belong
  * to the connection: `consumed` tells.
  *
- * Faults are reported as early as they are proven: of syntax at the octet (so a TLS ClientHello fails at its first), of
- * a line's meaning (method, version, repeated header, a body) at the end of the line, what is missing or does not fit at
- * the end of the head. Later octets cannot change the verdict.
+ * Faults are reported as early as they are proven: of syntax at the octet (so a TLS ClientHello fails at its
+ * first), of a line's meaning (method, version, repeated header, a body) at the end of the line, what is missing or
+ * does not fit at the end of the head. Later octets cannot change the verdict.
  *
  * Strict by design (RFC 6455 section 4.2.1, RFC 9112): refused with a status and a sentence that names the fault are
- *   400  what is no HTTP; bare LF or CR, obsolete line folding, white space before a colon, control characters, an empty
- *        line before the request line; a target that is neither a path nor an absolute http(s) URL; missing, empty or
- *        repeated Host; repeated Upgrade, Origin, Sec-WebSocket-Key or Sec-WebSocket-Version; a missing or malformed
- *        key; Connection without "upgrade"; malformed lists; a request body
+ *   400  what is no HTTP; bare LF or CR, obsolete line folding, white space before a colon, control characters,
+ *        an empty line before the request line; a target that is neither a path nor an absolute http(s) URL;
+ *        missing, empty or repeated Host; repeated Upgrade, Origin, Sec-WebSocket-Key or Sec-WebSocket-Version;
+ *        a missing or malformed key; Connection without "upgrade"; malformed lists; a request body
  *   405  another method than GET
- *   426  a request that is no upgrade to "websocket", HTTP/1.0 (which cannot upgrade), and another Sec-WebSocket-Version
- *        than 13 or none
+ *   426  a request that is no upgrade to "websocket", HTTP/1.0 (which cannot upgrade), and another
+ *        Sec-WebSocket-Version than 13 or none
  *   431  a head above WSP_HEAD_MAX, a target above WSP_TARGET_MAX, more than WSP_HEADERS_MAX headers
  *   503  no memory
  *   505  another major version of HTTP than 1
@@ -77,9 +77,10 @@ struct wsp_header wsp_server_handshake_header(const struct wsp_server_handshake 
 size_t wsp_server_handshake_protocol_count(const struct wsp_server_handshake *handshake);
 struct wsp_slice wsp_server_handshake_protocol(const struct wsp_server_handshake *handshake, size_t index);
 
-/* Chooses from `supported`, a comma list in the server's order of preference ("chat, superchat"). `chosen` is set to the
- * first entry of `supported` that the peer offered (pointing into `supported`), or to an absent slice. Returns false
- * when the peer offered some, `supported` is not empty and none matches: refuse with 400. Names are case-sensitive. */
+/* Chooses from `supported`, a comma list in the server's order of preference ("chat, superchat"). `chosen` is set
+ * to the first entry of `supported` that the peer offered (pointing into `supported`), or to an absent slice.
+ * Returns false when the peer offered some, `supported` is not empty and none matches: refuse with 400. Names are
+ * case-sensitive. */
 bool wsp_server_handshake_choose_protocol(const struct wsp_server_handshake *handshake, const char *supported,
                                           struct wsp_slice *chosen);
 

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Subprotocol names offered in Sec-WebSocket-Protocol (RFC 6455 sections 1.9 and 4.1 item 10), for both roles: a list of
- * tokens in order of preference, each at most once, over all header lines. Names are case-sensitive. The list points
- * into the text it was read from.
+ * Subprotocol names offered in Sec-WebSocket-Protocol (RFC 6455 sections 1.9 and 4.1 item 10), for both roles: a
+ * list of tokens in order of preference, each at most once, over all header lines. Names are case-sensitive. The
+ * list points into the text it was read from.
  */
 #pragma once
 

@@ -8,8 +8,9 @@
 
 #define WSP_UTF8_ACCEPT 0 /* the start state, and the state after whole code points */
 
-/* Feeds octets in `state` (WSP_UTF8_ACCEPT at first). Returns false at the first octet that no valid text can continue with; `state` is
- * kept for the next piece. Text is complete when the state is WSP_UTF8_ACCEPT at its end. */
+/* Feeds octets in `state` (WSP_UTF8_ACCEPT at first). Returns false at the first octet that no valid text can
+ * continue with; `state` is kept for the next piece. Text is complete when the state is WSP_UTF8_ACCEPT at its end.
+ * */
 bool wsp_utf8_feed(uint8_t *state, const uint8_t *octets, size_t length);
 
 /* Whole-string check. */

@@ -49,7 +49,9 @@ static void test_pings_are_answered(void) {
       {"8A:", "pong:", ""},
       {"8A:unasked 8A:", "pong:unasked pong:", ""},
       {"8A:unasked 89:mine", "pong:unasked ping:mine", "pong:mine"},
-      {"89:0 89:1 89:2 89:3 89:4", "ping:0 ping:1 ping:2 ping:3 ping:4", "pong:0 pong:1 pong:2 pong:3 pong:4"},
+      {"89:0 89:1 89:2 89:3 89:4 89:5 89:6 89:7 89:8 89:9",
+       "ping:0 ping:1 ping:2 ping:3 ping:4 ping:5 ping:6 ping:7 ping:8 ping:9",
+       "pong:0 pong:1 pong:2 pong:3 pong:4 pong:5 pong:6 pong:7 pong:8 pong:9"},
   };
   check_exchanges(exchanges, G_N_ELEMENTS(exchanges));
 }
@@ -195,6 +197,39 @@ static void test_faults_are_reported_at_the_earliest_octet(void) {
   }
 }
 
+/* A few frames of all kinds behind each other, now and then with an octet changed. */
+static GByteArray *random_octets(GRand *rand, enum wsp_role role) {
+  static const char *const frames[] = {
+      "81:text", "81:%CE%BA", "82:%FF",  "82:#300", "81:#130", "01:a%CE", "00:",  "00:b", "80:%BA", "80:end",
+      "89:ping", "89:",       "8A:pong", "88:",     "81:",     "82:",     "02:x", "80:",  "89:#125"};
+  g_autoptr(GString) script = g_string_new(NULL);
+  for (int i = g_rand_int_range(rand, 1, 9); i > 0; i--)
+    g_string_append_printf(script, "%s ", frames[g_rand_int_range(rand, 0, G_N_ELEMENTS(frames))]);
+  GByteArray *octets = script_octets(script->str, role);
+  if (g_rand_int_range(rand, 0, 3) == 0)
+    octets->data[g_rand_int_range(rand, 0, (gint32)octets->len)] = (uint8_t)g_rand_int(rand);
+  return octets;
+}
+
+static void test_random_input_means_the_same_in_every_cutting(void) {
+  GRand *rand = g_rand_new_with_seed(6455);
+  for (int i = 0; i < 6000; i++) {
+    const enum wsp_role role = i % 2 ? WSP_CLIENT : WSP_SERVER;
+    g_autoptr(GByteArray) octets = random_octets(rand, role);
+    struct wsp_settings settings = test_settings();
+    g_autofree char *whole_wrote = NULL;
+    g_autofree char *whole = receive_transcript(octets, role, (struct cutting){0, SIZE_MAX}, &settings, &whole_wrote);
+    for (size_t others = 1; others < 200; others = others * 3 + 1) {
+      const struct cutting cutting = {(size_t)g_rand_int_range(rand, 1, 40), others};
+      g_autofree char *wrote = NULL;
+      g_autofree char *seen = receive_transcript(octets, role, cutting, &settings, &wrote);
+      g_assert_cmpstr(seen, ==, whole);
+      g_assert_cmpstr(wrote, ==, whole_wrote);
+    }
+  }
+  g_rand_free(rand);
+}
+
 static void test_whole_messages_are_not_copied(void) {
   g_autoptr(GByteArray) octets = script_octets("81:Hello 02: 80:fragment 89:ping", WSP_SERVER);
   struct wsp_settings settings = test_settings();
@@ -244,6 +279,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/connection/text-reaches-an-app-only-as-valid-utf8", test_text_is_checked);
   g_test_add_func("/connection/faults-are-reported-at-the-earliest-octet",
                   test_faults_are_reported_at_the_earliest_octet);
+  g_test_add_func("/connection/random-input-means-the-same-in-every-cutting",
+                  test_random_input_means_the_same_in_every_cutting);
   g_test_add_func("/connection/whole-messages-are-not-copied", test_whole_messages_are_not_copied);
   g_test_add_func("/connection/message-state-is-visible", test_message_state_is_visible);
   return g_test_run();
