@@ -199,6 +199,12 @@ def test_a_chat_line_is_cut_at_its_bound_between_characters(tv):
     assert chat["text"] == "ä" * limit("SCREEN_CHAT_MAX")
 
 
+def test_a_phone_cannot_steer_the_terminal_of_whoever_runs_the_tv(tv):
+    ask(tv.url, json.dumps({"type": "chat", "text": "wide \u009b2J escape \x1b[2J bell \x07 äöü"}))
+    tv.stop()
+    assert "phone 1 says: wide �2J escape �[2J bell � äöü" in tv.said
+
+
 def test_volume_stays_within_its_bounds(tv):
     louder = ['{"type":"key","key":"volume-up"}'] * 30
     volumes = [answer["volume"] for answer in ask(tv.url, *louder) if answer["type"] == "state"]

@@ -89,6 +89,14 @@ static void take_key(struct tv *tv, guint64 connection, const char *name, json_o
   tell_all(tv, screen_state(&tv->screen));
 }
 
+/* Control characters would reach the terminal of whoever runs the TV. */
+static void print_chat(const char *name, const char *line) {
+  g_autoptr(GString) shown = g_string_new(NULL);
+  for (const char *at = line; *at != '\0'; at = g_utf8_next_char(at))
+    g_string_append_unichar(shown, g_unichar_iscntrl(g_utf8_get_char(at)) ? 0xFFFD : g_utf8_get_char(at));
+  printf("%s says: %s\n", name, shown->str);
+}
+
 static void take_chat(struct tv *tv, guint64 connection, const char *name, json_object *object) {
   json_object *text;
   if (!json_object_object_get_ex(object, "text", &text) || !json_object_is_type(text, json_type_string)) {
@@ -101,8 +109,7 @@ static void take_chat(struct tv *tv, guint64 connection, const char *name, json_
   g_strstrip(line);
   if (*line == '\0')
     return;
-  g_autofree char *shown = g_strescape(line, NULL);
-  printf("%s says: %s\n", name, shown);
+  print_chat(name, line);
 
   json_object *chat = json_object_new_object();
   json_object_object_add(chat, "type", json_object_new_string("chat"));
