@@ -213,7 +213,6 @@ def test_a_connection_that_is_closing_takes_no_more_messages(server):
     server.close_connection(connection, 1000)
     expect_error("ConnectionNotFound", server.send, connection, "late")
     expect_error("ConnectionNotFound", server.close_connection, connection)
-    assert server.list_connections() == []
     peer.finish_close()
 
 

@@ -113,6 +113,7 @@ class Server:
         self.signals: list = []  # these, PropertiesChanged too
         self.on_event = None  # called in the reading thread
         self.keep_events = True
+        self.joined: list = []  # peers; one that nobody holds would close its socket
 
     # Members
 
@@ -201,6 +202,7 @@ class Server:
     def join(self, **options) -> tuple:
         """Lets a peer connect and returns it with its connection id."""
         peer = Peer(self.port, self.host, **options)
+        self.joined.append(peer)
         return peer, self.connection_of(peer)
 
     def connection_of(self, peer: Peer) -> int:
