@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who connected, and how: the body of a CONNECT record, and, without headers, of an entry in the control socket's list of connections.
+ * Who connected, and how: the body of a CONNECT record, and, without headers, of an entry in the control socket's list
+ * of connections.
  *
  *    0  u8   family: 4 or 6
  *    1  u8   flags: 1 TLS
@@ -14,7 +15,8 @@
  *   44  u32  length of protocol
  *   48  u16  header_count
  *   50  u16  zero
- *   52       path, query, origin, protocol, then header_count times: u32 length of name, u32 length of value, name, value
+ *   52       path, query, origin, protocol, then
+ *            header_count times: u32 length of name, u32 length of value, name, value
  *
  * The texts are octets as the peer sent them, but for the protocol, which is one of the server's own. Nothing here says
  * that they are UTF-8 or free of U+0000: whoever hands them on makes sure.
@@ -53,10 +55,12 @@ struct wsc_connect_header {
  * worker's bound on a request's head sees to that. */
 size_t wsc_connect_size(const struct wsc_connect *connect);
 size_t wsc_connect_header_size(const struct wsc_connect_header *header);
-/* Encodes everything but headers; returns octets written. Append each header with wsc_connect_header_encode(), header_count of them. */
+/* Encodes everything but headers; returns octets written. Append each header with wsc_connect_header_encode(),
+ * header_count of them. */
 size_t wsc_connect_encode(const struct wsc_connect *connect, uint8_t *out);
 size_t wsc_connect_header_encode(const struct wsc_connect_header *header, uint8_t *out);
-/* False when the body is not exactly one well-formed wsc_connect with header_count headers. Slices point into `body`. */
+/* False when the body is not exactly one well-formed wsc_connect with header_count headers. Slices point into
+ * `body`. */
 bool wsc_connect_decode(const uint8_t *body, size_t size, struct wsc_connect *connect);
 /* Start with *offset = 0; false at the end. */
 bool wsc_connect_next_header(const struct wsc_connect *connect, size_t *offset, struct wsc_connect_header *header);

@@ -7,8 +7,8 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-/* Aligned as the kernel's control messages want it. The array is a whole number of alignment units large, and so may have
- * room for a descriptor more than asked for. */
+/* Aligned as the kernel's control messages want it. The array is a whole number of alignment units large, and so may
+ * have room for a descriptor more than asked for. */
 union descriptors {
   struct cmsghdr align;
   uint8_t octets[CMSG_SPACE(WSC_CONTROL_FDS_MAX * sizeof(int))];
@@ -43,7 +43,7 @@ ssize_t wsc_control_send(int fd, const uint8_t *octets, size_t length, const int
   return sent;
 }
 
-/* Takes over every descriptor of the message; false when there were more than `fds` holds, and then the rest is closed. */
+/* Takes over every descriptor of the message; false when there were more than `fds` holds: the rest is closed. */
 static bool take_descriptors(struct msghdr *message, int *fds, size_t *fd_count) {
   bool fit = true;
   for (struct cmsghdr *header = CMSG_FIRSTHDR(message); header != NULL; header = CMSG_NXTHDR(message, header)) {

@@ -7,9 +7,9 @@
  *    4  u32  tag: chosen by the asking side, repeated in the answer; 0 where there is no answer
  *    8       fields: u16 key, u16 zero, u32 length, value, padding with zeros to a multiple of 4
  *
- * Integers are little-endian. Fields make the records extensible: a reader ignores a field it does not know unless the key's top
- * bit (WSC_CRITICAL) is set, then the record is a fault. File descriptors ride as SCM_RIGHTS, in the order the
- * record's documentation names. docs/channel.md has the table of records and fields.
+ * Integers are little-endian. Fields make the records extensible: a reader ignores a field it does not know unless the
+ * key's top bit (WSC_CRITICAL) is set, then the record is a fault. File descriptors ride as SCM_RIGHTS, in the order
+ * the record's documentation names. docs/channel.md has the table of records and fields.
  */
 #pragma once
 
@@ -122,18 +122,20 @@ bool wsc_control_get_u64(const struct wsc_control_record *record, uint16_t key, 
 /* Longer than known is fine: a later release may append counters. */
 bool wsc_control_get_counters(const struct wsc_control_record *record, struct wsc_counters *counters);
 
-/* For readers, who know which keys a record of that type may carry: true, and *key, when it has a critical field with another key. */
+/* For readers, who know which keys a record of that type may carry: true, and *key, when it has a critical field with
+ * another key. */
 bool wsc_control_unknown_critical(const struct wsc_control_record *record, const uint16_t *known, size_t known_count,
                                   uint16_t *key);
 
 /*
- * One packet over the socket, close-on-exec and MSG_NOSIGNAL. Return value and errno as sendmsg(2) / recvmsg(2); EINTR is retried.
- * Sending nothing, or more descriptors than WSC_CONTROL_FDS_MAX, fails with EINVAL; more than WSC_CONTROL_PACKET_MAX octets, with EMSGSIZE.
+ * One packet over the socket, close-on-exec and MSG_NOSIGNAL. Return value and errno as sendmsg(2) / recvmsg(2); EINTR
+ * is retried. Sending nothing, or more descriptors than WSC_CONTROL_FDS_MAX, fails with EINVAL; more than
+ * WSC_CONTROL_PACKET_MAX octets, with EMSGSIZE.
  */
 ssize_t wsc_control_send(int fd, const uint8_t *octets, size_t length, const int *fds, size_t fd_count);
 /*
  * `fds` holds WSC_CONTROL_FDS_MAX; *fd_count is set. All received fds are the caller's to close. A truncated packet or
- * truncated descriptors (too many, or this process has no number left for one) fail with EMSGSIZE, and nothing is leaked. 0 is the end;
- * an empty packet, against the rules, looks the same.
+ * truncated descriptors (too many, or this process has no number left for one) fail with EMSGSIZE, and nothing is
+ * leaked. 0 is the end; an empty packet, against the rules, looks the same.
  */
 ssize_t wsc_control_receive(int fd, uint8_t *octets, size_t capacity, int *fds, size_t *fd_count);

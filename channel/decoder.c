@@ -35,7 +35,7 @@ static bool resize(struct wsc_decoder *decoder, size_t capacity) {
   return true;
 }
 
-/* The unfinished record goes to the front of the buffer. It stays there until it is whole, so each octet moves at most once. */
+/* The unfinished record goes to the front and stays there until it is whole, so each octet moves at most once. */
 static void compact(struct wsc_decoder *decoder) {
   size_t pending = wsc_decoder_pending(decoder);
   if (decoder->start > 0 && pending > 0)

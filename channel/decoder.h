@@ -1,15 +1,17 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records out of a stream. The user reads octets from the socket into the decoder's own room and then takes whole records until
- * there is none. Records that lie whole in the buffer are handed out in place; a large one makes the buffer grow as its octets arrive (never by
- * what its header promises), and the buffer shrinks again afterwards. A partial last record is simply never handed out.
+ * Records out of a stream. The user reads octets from the socket into the decoder's own room and then takes whole
+ * records until there is none. Records that lie whole in the buffer are handed out in place; a large one makes the
+ * buffer grow as its octets arrive (never by what its header promises), and the buffer shrinks again afterwards. A
+ * partial last record is simply never handed out.
  *
  *   while ((room = wsc_decoder_room(d, &size))) { n = read(fd, room, size); wsc_decoder_filled(d, n);
  *     while (wsc_decoder_next(d, &record) == WSC_DECODED) handle(&record); }
  *
  * What it hands out is legal as wsc_header_fault() and wsc_record_fault() define it, a header being judged before its
- * body is awaited. Towards the app side it also keeps the order in which a channel begins: one WELCOME, then STANDING records, then the rest.
- * What depends on the user's knowledge (does the connection exist, was that number handed out) is the user's to check.
+ * body is awaited. Towards the app side it also keeps the order in which a channel begins: one WELCOME, then STANDING
+ * records, then the rest. What depends on the user's knowledge (does the connection exist, was that number handed out)
+ * is the user's to check.
  */
 #pragma once
 
@@ -29,8 +31,9 @@ struct wsc_decoder {
 void wsc_decoder_init(struct wsc_decoder *decoder, enum wsc_direction direction, uint64_t max_message);
 void wsc_decoder_clear(struct wsc_decoder *decoder);
 
-/* Where to read to, and how much; NULL without memory (what is pending stays: try again later) and after a fault. Records handed out
- * before are invalid from here on. Room is allocated on demand, and freed by wsc_decoder_rest(), so an idle channel holds none. */
+/* Where to read to, and how much; NULL without memory (what is pending stays: try again later) and after a fault.
+ * Records handed out before are invalid from here on. Room is allocated on demand, and freed by wsc_decoder_rest(), so
+ * an idle channel holds none. */
 uint8_t *wsc_decoder_room(struct wsc_decoder *decoder, size_t *size);
 /* `length` octets were read into the room: at most the size that was offered. */
 void wsc_decoder_filled(struct wsc_decoder *decoder, size_t length);
@@ -40,7 +43,8 @@ enum wsc_decode_result {
   WSC_DECODE_MORE,  /* no whole record left */
   WSC_DECODE_FAULT, /* decoder->fault says what is wrong; the stream cannot be read any further */
 };
-/* The record's body is valid until the next wsc_decoder_room(), _rest() or _clear(); it may lie at any address (no alignment). */
+/* The record's body is valid until the next wsc_decoder_room(), _rest() or _clear(); it may lie at any address (no
+ * alignment). */
 enum wsc_decode_result wsc_decoder_next(struct wsc_decoder *decoder, struct wsc_record *record);
 
 /* Octets of an unfinished record. */

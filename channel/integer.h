@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Little-endian integers at any address, on machines of any byte order: how every number of a record is written and read. */
+/* Little-endian integers at any address, on machines of any byte order: as every number of a record is written. */
 #pragma once
 
 #include <stdint.h>

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Every bound of the channel and of the control records, in one place. docs/channel.md repeats them for implementers. */
+/* Every bound of the channel and of the control records, in one place. docs/channel.md lists them too. */
 #pragma once
 
 #define WSC_RECORD_HEADER 16             /* octets of a channel record's header */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Records on their way into a stream: append whole records, write from the front. Many small records leave in one write. A zeroed queue is empty and
- * holds no memory; it gives memory back when it runs empty, or nearly so, after having grown beyond WSC_QUEUE_KEEP.
- * Appending costs amortised constant time an octet. How much may wait in a queue is its user's bound.
+ * Records on their way into a stream: append whole records, write from the front. Many small records leave in one
+ * write. A zeroed queue is empty and holds no memory; it gives memory back when it runs empty, or nearly so, after
+ * having grown beyond WSC_QUEUE_KEEP. Appending costs amortised constant time an octet. How much may wait in a queue is
+ * its user's bound.
  */
 #pragma once
 
@@ -22,7 +23,8 @@ static inline const uint8_t *wsc_queue_front(const struct wsc_queue *queue) {
 }
 
 /* Appends a header (its size field is set from body_size) and returns where the body goes, for the caller to fill at
- * once; NULL without memory or with more than WSC_BODY_MAX, the queue unchanged. For body_size 0 the pointer is valid but must not be written. */
+ * once; NULL without memory or with more than WSC_BODY_MAX, the queue unchanged. For body_size 0 the pointer is valid
+ * but must not be written. */
 uint8_t *wsc_queue_append(struct wsc_queue *queue, const struct wsc_header *header, size_t body_size);
 /* The same with the body copied; `body` may be NULL when body_size is 0. */
 bool wsc_queue_append_record(struct wsc_queue *queue, const struct wsc_header *header, const void *body,

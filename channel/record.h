@@ -33,8 +33,9 @@
 enum wsc_type {
   /* worker to app side */
   WSC_WELCOME = 0x01, /* first record on every channel: body wsc_welcome */
-  /* right behind WELCOME, in ascending order of id, one for each connection whose CONNECT will not follow: the open ones, and those that
-   * are closed while their CLOSED is still to follow. Body u64 charged, u64 released (both 0 for a closed one) */
+  /* right behind WELCOME, in ascending order of id, one for each connection whose CONNECT will not follow: the open
+   * ones, and those that are closed while their CLOSED is still to follow. Body u64 charged, u64 released (both 0 for a
+   * closed one) */
   WSC_STANDING = 0x02,
   WSC_CREDIT = 0x03, /* connection; body u64 released in total */
   /* ... events, repeated on a new channel until acknowledged */
@@ -80,11 +81,12 @@ void wsc_header_decode(const uint8_t in[WSC_RECORD_HEADER], struct wsc_header *h
 /* Which way a record travels decides what is legal. */
 enum wsc_direction { WSC_TO_APP, WSC_TO_WORKER };
 
-/* NULL when the header is legal for its direction (known type, only known flags for it, body size within the type's bounds and
- * `max_message`, code and connection zero where the type has none), else a static sentence. Checked before any of the body is awaited. */
+/* NULL when the header is legal for its direction (known type, only known flags for it, body size within the type's
+ * bounds and `max_message`, code and connection zero where the type has none), else a static sentence. Checked before
+ * any of the body is awaited. */
 const char *wsc_header_fault(const struct wsc_header *header, enum wsc_direction direction, uint64_t max_message);
-/* The same for what only the whole body tells (WELCOME, STANDING, CONNECT, BROADCAST); for records whose header is legal.
- * Whether texts are UTF-8 is not looked at. */
+/* The same for what only the whole body tells (WELCOME, STANDING, CONNECT, BROADCAST); for records whose header is
+ * legal. Whether texts are UTF-8 is not looked at. */
 const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction direction, uint64_t max_message);
 
 /*
