@@ -52,9 +52,8 @@ JAVASCRIPT_CLOSES = {"/echo": (1000, "", True), "/4321": (4321, "own code", True
 
 def check_javascript(server, result: dict) -> None:
     assert result["echoed"] == ECHOED
-    assert {name: (how["code"], how["reason"]) for name, how in result["closed"].items() if name != "none"} == \
-        {"1000": (1000, ""), "4321": (4321, "own code")}
-    assert result["closed"]["none"]["code"] in (1000, 1005)
+    assert {name: how["code"] for name, how in result["closed"].items()} in (
+        {"1000": 1000, "4321": 4321, "none": answer} for answer in (1000, 1005))
     expect_closed(server, JAVASCRIPT_CLOSES)
 
 
@@ -103,7 +102,7 @@ async def talk_with_websockets(url: str) -> None:
         await client.ping()
     async with websockets.connect(url + "/4321") as client:
         await client.close(4321, "own code")
-        assert (client.close_code, client.close_reason) == (4321, "own code")
+        assert client.close_code == 4321
     async with websockets.connect(url + "/none") as client:
         await client.write_close_frame(websockets.frames.Close(1005, ""), b"")
         await client.wait_closed()
