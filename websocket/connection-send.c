@@ -45,9 +45,10 @@ bool wsp_connection_append_close(struct wsp_connection *connection, uint16_t cod
   return wsp_connection_append_frame(connection, WSP_OPCODE_CLOSE, payload, payload_length, out);
 }
 
-/* Section 5.5.1 and 7.1.7: after a Close frame, either way, or a failure there is nothing to say any more. */
+/* Section 5.5.1: nothing follows a Close frame. The peer's Close and a failure are answered by one at once, so this
+ * covers them too. */
 static bool is_sending_over(const struct wsp_connection *connection) {
-  return wsp_connection_has(connection, WSP_CLOSE_WAS_SENT | WSP_CLOSE_WAS_RECEIVED | WSP_HAS_FAILED);
+  return wsp_connection_has(connection, WSP_CLOSE_WAS_SENT);
 }
 
 static enum wsp_send_result send_frame(struct wsp_connection *connection, enum wsp_opcode opcode,

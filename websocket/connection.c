@@ -123,10 +123,8 @@ static enum wsp_event_type begin_frame(struct wsp_connection *connection, struct
     /* Never overflows: gathered so far is within the limit, and a length has at most 63 bits. */
     if (connection->gather_length + header->payload_length > connection->settings->max_message_size)
       return fail(connection, reading, WSP_CLOSE_TOO_BIG, "message larger than this side accepts");
-    if (header->opcode != WSP_OPCODE_CONTINUATION) {
+    if (header->opcode != WSP_OPCODE_CONTINUATION)
       connection->message_opcode = header->opcode;
-      connection->utf8_state = WSP_UTF8_ACCEPT;
-    }
   }
   connection->opcode = header->opcode;
   connection->payload_left = header->payload_length;
@@ -291,7 +289,8 @@ static bool make_room(struct wsp_connection *connection, size_t more) {
   return resize_gathered(connection, needed);
 }
 
-/* Section 8.1: checks octets of a text message; `last` when nothing of it follows. */
+/* Section 8.1: checks octets of a text message; `last` when nothing of it follows. A message can only end in
+ * WSP_UTF8_ACCEPT, which is where the next one has to begin. */
 static bool is_text_right(struct wsp_connection *connection, const uint8_t *octets, size_t length, bool last) {
   if (connection->message_opcode != WSP_OPCODE_TEXT)
     return true;

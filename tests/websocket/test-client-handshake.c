@@ -171,6 +171,7 @@ static void test_other_answers_are_refused(void) {
       STATUS UPGRADE UPGRADE CONNECTION ACCEPT END,
       STATUS UPGRADE ACCEPT END,
       STATUS UPGRADE "Connection: close\r\n" ACCEPT END,
+      STATUS UPGRADE "Connection: Upgrade, (\r\n" ACCEPT END,
       STATUS UPGRADE CONNECTION END,
       STATUS UPGRADE CONNECTION ACCEPT ACCEPT END,
       STATUS UPGRADE CONNECTION "Sec-WebSocket-Accept: S3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n" END,

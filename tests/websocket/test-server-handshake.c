@@ -84,7 +84,7 @@ static void test_good_requests_are_let_in(void) {
       GET REST "Empty:\r\nBlank: \t \r\nLatin: caf\xe9\r\nInner: a \t b\r\n" END,
       GET REST "Content-Length: 0\r\n" END,
       GET REST "Sec-WebSocket-Extensions: permessage-deflate; client_max_window_bits\r\n" END,
-      GET REST "Sec-WebSocket-Extensions: a;b=1;c=\"tok\" , d\r\nSec-WebSocket-Extensions: e ; f = g\r\n" END,
+      GET REST "Sec-WebSocket-Extensions: a;b=1;c=\"t\\ok\" , d\r\nSec-WebSocket-Extensions: e ; f = g\r\n" END,
       GET REST "Sec-WebSocket-Protocol: chat, superchat\r\nSec-WebSocket-Protocol: Chat\r\n" END,
       GET REST "Origin: null\r\n" END,
   };
@@ -212,6 +212,8 @@ static void test_wrong_meanings_are_refused(void) {
       {GET REST "Sec-WebSocket-Extensions: a;\r\n" END, 400},
       {GET REST "Sec-WebSocket-Extensions: a;b=\r\n" END, 400},
       {GET REST "Sec-WebSocket-Extensions: a;b=\"x y\"\r\n" END, 400},
+      {GET REST "Sec-WebSocket-Extensions: a;b=\"\"\r\n" END, 400},
+      {GET REST "Sec-WebSocket-Extensions: a;b=\"x\\\"\"\r\n" END, 400},
       {GET REST "Sec-WebSocket-Extensions: a;b=\"x\r\n" END, 400},
       {GET REST "Sec-WebSocket-Extensions: a;b=\"x\\\r\n" END, 400},
       {GET REST "Sec-WebSocket-Extensions: a b\r\n" END, 400},
