@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/server.h"
 
+#include "websocket/server-handshake.h"
 #include "worker/peer.h"
 #include "worker/sandbox.h"
 #include "worker/title.h"
@@ -14,6 +15,8 @@ static void stop_timer_expired(struct wsw_timer *timer);
 
 static const char *lock_in(struct wsw_server *server) {
   (void)server;
+  if (!wsp_handshake_prepare()) /* what libcrypto loads at its first digest, it can no longer load inside */
+    return "libcrypto has no SHA-1, so no handshake could succeed";
   return wsw_sandbox_enter();
 }
 
