@@ -324,17 +324,12 @@ static void on_signal(GDBusConnection *bus, const char *sender, const char *path
   }
 }
 
-static void on_bus_closed(GDBusConnection *bus, gboolean remote, GError *error, gpointer user) {
-  (void)bus;
-  (void)remote;
-  (void)error;
-  lose(user, "the bus went away");
-}
-
 static void on_service_vanished(GDBusConnection *bus, const char *name, gpointer user) {
+  struct bus_server *server = user;
   (void)bus;
   (void)name;
-  lose(user, "wsserverd went away, and the server with it");
+  lose(server, g_dbus_connection_is_closed(server->bus) ? "the bus went away, and the server with it"
+                                                        : "wsserverd went away, and the server with it");
 }
 
 /* Calls the bus itself or wsserverd and waits; fine before the main loop runs. */
@@ -362,7 +357,6 @@ static gboolean create(struct bus_server *server, GError **error) {
                                          G_DBUS_SIGNAL_FLAGS_NO_MATCH_RULE, on_signal, server, NULL);
   server->watch = g_bus_watch_name_on_connection(server->bus, server->service, G_BUS_NAME_WATCHER_FLAGS_NONE, NULL,
                                                  on_service_vanished, server, NULL);
-  g_signal_connect(server->bus, "closed", G_CALLBACK(on_bus_closed), server);
   return TRUE;
 }
 
@@ -390,8 +384,6 @@ void bus_server_free(struct bus_server *server) {
     g_bus_unwatch_name(server->watch);
   if (server->subscription != 0)
     g_dbus_connection_signal_unsubscribe(server->bus, server->subscription);
-  if (server->bus != NULL)
-    g_signal_handlers_disconnect_by_data(server->bus, server);
   g_queue_clear_full(&server->ready, peer_unref);
   g_hash_table_unref(server->peers);
   g_clear_object(&server->bus);
