@@ -381,7 +381,7 @@ void wsd_server_start(struct wsd_server *server, struct wsd_call *call) {
                   wsd_server_state_name(server->state));
     return;
   }
-  struct wsd_start_options options;
+  struct wsd_start_options options = {0};
   GError *error = NULL;
   int listener = -1;
   if (!check_start(server, call, &options, &listener, &error)) {

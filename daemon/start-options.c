@@ -45,6 +45,19 @@ static bool is_port_type(GVariant *value) {
   return g_variant_type_is_basic(g_variant_get_type(value)) && strchr("qiuxt", g_variant_get_type_string(value)[0]);
 }
 
+/* A key that we do not know, fit for a message: not too long, and without control characters. */
+static char *printable_key(const char *key) {
+  GString *shown = g_string_new(NULL);
+  for (int i = 0; *key && i < 64; i++, key = g_utf8_next_char(key)) {
+    gunichar character = g_utf8_get_char(key);
+    if (g_unichar_isprint(character))
+      g_string_append_unichar(shown, character);
+    else
+      g_string_append_printf(shown, "\\u%04x", character);
+  }
+  return g_string_free(shown, FALSE);
+}
+
 static bool check_key(const char *key, GVariant *value, GError **error) {
   for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
     if (!g_str_equal(known[i].name, key))
@@ -55,8 +68,7 @@ static bool check_key(const char *key, GVariant *value, GError **error) {
                    known[i].type ? known[i].type : "q (i, u, x and t are taken too)");
     return true;
   }
-  g_autofree char *shown = g_utf8_substring(key, 0, MIN(g_utf8_strlen(key, -1), 64));
-  g_autofree char *escaped = g_strescape(shown, NULL);
+  g_autofree char *escaped = printable_key(key);
   return fault(error, WSD_ERROR_INVALID_ARGUMENT, escaped, "unknown option; see org.wsserver1(5) for the known ones");
 }
 
@@ -172,7 +184,7 @@ static bool read_max_message(GVariant *dictionary, struct wsd_start_options *opt
   if (options->max_message == 0)
     return fault(error, WSD_ERROR_INVALID_ARGUMENT, "maxMessageSize", "must be at least 1");
   if (options->max_message > WSD_MESSAGE_CEILING)
-    return fault(error, WSD_ERROR_LIMIT_EXCEEDED, "maxMessageSize", "must be at most %u while there is no channel",
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "maxMessageSize", "must be at most %u while there is no channel",
                  WSD_MESSAGE_CEILING);
   return true;
 }

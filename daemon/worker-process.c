@@ -238,8 +238,12 @@ static bool send_record(struct wsd_worker *worker, const struct wsc_control_writ
   if (length > 0 && worker->control >= 0 &&
       wsc_control_send(worker->control, writer->octets, length, fds, fd_count) == (ssize_t)length)
     return true;
-  if (worker->control >= 0)
-    break_off(worker, length == 0 ? "a record that does not fit" : g_strerror(errno));
+  if (worker->control < 0)
+    return false;
+  if (length == 0 || errno == EAGAIN)
+    break_off(worker, length == 0 ? "a record that does not fit" : "it does not read its control socket");
+  else
+    lose(worker); /* it has just died */
   return false;
 }
 
