@@ -204,15 +204,35 @@ static void on_broadcast(GObject *source, GAsyncResult *result, gpointer user) {
   send_next(server);
 }
 
+/* One call for all peers that nothing waits for; the others get it behind what was sent to them before. */
 void bus_server_broadcast(struct bus_server *server, gboolean text, GVariant *data) {
-  g_autoptr(GVariant) arguments =
-      g_variant_ref_sink(g_variant_new("(@atb@ay)", g_variant_new_array(G_VARIANT_TYPE_UINT64, NULL, 0), text, data));
-  /* A broadcast that finds no free call is missed by everybody, as it would be by peers that are too slow. */
-  if (server->over || server->calls >= BUS_SERVER_CALLS_MAX)
+  g_autoptr(GVariant) kept = g_variant_ref_sink(data);
+  GVariantBuilder idle;
+  gboolean any_idle = FALSE;
+  GHashTableIter iterator;
+  gpointer value;
+  if (server->over)
     return;
+  g_variant_builder_init(&idle, G_VARIANT_TYPE("at"));
+  g_hash_table_iter_init(&iterator, server->peers);
+  while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+    struct peer *peer = value;
+    if (!g_queue_is_empty(&peer->waiting) || server->calls >= BUS_SERVER_CALLS_MAX) {
+      bus_server_send(server, peer->id, text, kept);
+    } else if (!peer->gone) {
+      g_variant_builder_add(&idle, "t", peer->id);
+      any_idle = TRUE;
+    }
+  }
+  /* To the service an empty list would mean everybody. */
+  if (!any_idle) {
+    g_variant_builder_clear(&idle);
+    return;
+  }
   server->calls++;
-  g_dbus_connection_call(server->bus, server->service, server->path, SERVER_INTERFACE, "Broadcast", arguments, NULL,
-                         G_DBUS_CALL_FLAGS_NONE, BUS_SERVER_REPLY_TIMEOUT, NULL, on_broadcast, server);
+  g_dbus_connection_call(server->bus, server->service, server->path, SERVER_INTERFACE, "Broadcast",
+                         g_variant_new("(atb@ay)", &idle, text, kept), NULL, G_DBUS_CALL_FLAGS_NONE,
+                         BUS_SERVER_REPLY_TIMEOUT, NULL, on_broadcast, server);
 }
 
 static void lose(struct bus_server *server, const char *why) {

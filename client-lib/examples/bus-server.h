@@ -38,7 +38,7 @@ char *bus_server_get_url(struct bus_server *server, GError **error);
 /* Sends after everything sent to that connection before. A connection that is gone is ignored: `closed` told. Takes a floating `data`. */
 void bus_server_send(struct bus_server *server, guint64 connection, gboolean text, GVariant *data);
 
-/* Sends to every peer that takes it now; those that are too slow miss it. Takes a floating `data`. */
+/* Sends to every peer, after everything sent to it before; one that the service finds too slow misses it. Takes a floating `data`. */
 void bus_server_broadcast(struct bus_server *server, gboolean text, GVariant *data);
 
 /* Stops the server and removes its object; `done` is called once that has happened or has failed. */
