@@ -28,6 +28,8 @@ void wsp_connection_init(struct wsp_connection *connection, enum wsp_role role, 
 }
 
 static void free_gathered(struct wsp_connection *connection) {
+  if (!connection->gather)
+    return;
   connection->settings->gathered -= connection->gather_capacity;
   free(connection->gather);
   connection->gather = NULL;

@@ -87,6 +87,7 @@ struct wsp_connection {
 };
 
 void wsp_connection_init(struct wsp_connection *connection, enum wsp_role role, struct wsp_settings *settings);
+/* Frees what the connection holds; a zeroed one, or one cleared before, holds nothing. */
 void wsp_connection_clear(struct wsp_connection *connection);
 
 /* Consumes octets up to and including the next event and says how many. Returns the event type, also in

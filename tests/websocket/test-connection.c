@@ -249,6 +249,12 @@ static void test_whole_messages_are_not_copied(void) {
   wsp_buffer_clear(&out);
 }
 
+static void test_clearing_what_was_never_opened_is_harmless(void) {
+  struct wsp_connection connection = {0};
+  wsp_connection_clear(&connection);
+  wsp_connection_clear(&connection);
+}
+
 static void test_message_state_is_visible(void) {
   g_autoptr(GByteArray) octets = script_octets("01:ab 80:", WSP_SERVER);
   struct wsp_settings settings = test_settings();
@@ -282,6 +288,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/connection/random-input-means-the-same-in-every-cutting",
                   test_random_input_means_the_same_in_every_cutting);
   g_test_add_func("/connection/whole-messages-are-not-copied", test_whole_messages_are_not_copied);
+  g_test_add_func("/connection/clearing-what-was-never-opened-is-harmless",
+                  test_clearing_what_was_never_opened_is_harmless);
   g_test_add_func("/connection/message-state-is-visible", test_message_state_is_visible);
   return g_test_run();
 }
