@@ -84,7 +84,6 @@ static bool open_peer(struct wsw_peer *peer, struct wsp_slice protocol) {
   server->counters.connections++;
   peer->connected_at = wsw_clock_wall_microseconds();
   peer->ping_at = server->loop.now + server->configuration.ping_interval;
-  wsp_connection_init(&peer->connection, WSP_SERVER, &server->settings);
   peer->state = WSW_PEER_OPEN;
   return true;
 }

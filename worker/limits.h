@@ -55,3 +55,7 @@
 /* Descriptors. */
 #define WSW_DESCRIPTORS_RESERVED 32u /* of the limit, for everything that is not a peer */
 #define WSW_DESCRIPTORS_MAX (1u << 20)
+
+/* Memory. */
+#define WSW_KEPT_MEMORY                                                                                                \
+  (256 << 10) /* octets of free memory the process keeps, and the size from which blocks are mapped */

@@ -29,6 +29,7 @@ struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct ws
     return NULL;
   }
   peer->server = server;
+  wsp_connection_init(&peer->connection, WSP_SERVER, &server->settings);
   peer->watch = (struct wsw_watch){.ready = ready, .fd = fd};
   peer->timer.expired = expired;
   peer->transport.fd = fd;
