@@ -6,6 +6,8 @@ import subprocess
 
 import pytest
 from blackbox.service import daemon_path, worker_path
+from blackbox.users import ORDINARY_USER, needs_root
+from blackbox.wire import until
 
 
 @pytest.fixture
@@ -99,16 +101,41 @@ def test_a_faulty_configuration_keeps_the_service_from_starting_half_configured(
     service.process = None
 
 
-def test_a_bus_that_is_not_there_is_named(wsserverd, tmp_path):
-    """The service waits for its bus; a wrong address must at least be said."""
-    address = f"unix:path={tmp_path / 'no-bus'}"
+def test_a_bus_that_is_not_there_is_named(build, tmp_path):
+    """The service goes on trying, since its bus may come later, but it says which one it misses."""
     file = tmp_path / "right.json"
     file.write_text("{}")
+    log = tmp_path / "log"
+    command = [daemon_path(build), f"--address=unix:path={tmp_path / 'no-bus'}", f"--config={file}"]
+    with open(log, "wb") as output:
+        process = subprocess.Popen(command, stdout=output, stderr=output)
     try:
-        ran = subprocess.run([*wsserverd("--version").args[:1], f"--address={address}", f"--config={file}"], capture_output=True, text=True,
-                             timeout=5)
-        output = ran.stderr
-        assert ran.returncode > 0
-    except subprocess.TimeoutExpired as waiting:
-        output = (waiting.stderr or b"").decode()
-    assert "no-bus" in output
+        until(lambda: "no-bus" in log.read_text(), what="a word about the missing bus")
+    finally:
+        process.terminate()
+        process.wait(20)
+
+
+def test_the_service_serves_the_session_bus_on_request(new_service, new_app):
+    service = new_service(start=False)
+    service.environment["DBUS_SESSION_BUS_ADDRESS"] = service.bus.address
+    service.start("--session")
+    new_app(service).running_server().join()[0].assert_alive()
+
+
+@needs_root
+def test_on_the_system_bus_root_is_an_administrator_without_configuration(new_service, new_app):
+    service = new_service(start=False)
+    service.environment["DBUS_SYSTEM_BUS_ADDRESS"] = service.bus.address
+    service.start("")
+    server = new_app(service, user=ORDINARY_USER).create_server()
+    assert server.path in dict(new_app(service).manager("ListServers"))
+
+
+@needs_root
+def test_on_the_session_bus_root_is_no_administrator(new_service, new_app):
+    service = new_service(start=False)
+    service.environment["DBUS_SESSION_BUS_ADDRESS"] = service.bus.address
+    service.start("--session")
+    new_app(service, user=ORDINARY_USER).create_server()
+    assert new_app(service).manager("ListServers") == []

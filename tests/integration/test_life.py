@@ -12,7 +12,7 @@ from blackbox.app import Echo, error_of
 from blackbox.bystander import Bystander
 from blackbox.peer import Peer, Stream, can_bind, free_port, upgrade_request
 from blackbox.service import processes
-from blackbox.wire import TIMEOUT, until
+from blackbox.wire import TIMEOUT, DBusError, until
 
 RUNS = 100
 
@@ -121,7 +121,7 @@ def test_a_worker_that_is_killed_costs_its_own_connections_only_and_for_less_tha
     newcomer = Peer(server.port)
     assert time.monotonic() - killed < 1
     error = server.wait("Error").args
-    assert error[0] >= 2302001 and error[1]
+    assert error[0] == 2302999 and error[1]
     for _peer, connection in peers:
         assert server.wait_closed(connection) == (1006, "", False)
     assert server.events.index(server.find("Error")[0]) < server.events.index(server.find("Closed")[0])
@@ -155,6 +155,36 @@ def test_a_worker_that_is_killed_again_and_again_keeps_coming_back(service, new_
     assert server.get("State") == "running"
     server.stop()
     assert can_bind(server.port)
+
+
+def test_a_worker_that_is_killed_in_full_traffic_leaves_no_gap_and_no_call_without_an_answer(service, new_app):
+    server, worker = worker_of(service, new_app(service))
+    peer, connection = server.join()
+    flood = threading.Thread(target=send_until_cut, args=(peer,))
+    flood.start()
+    server.wait("MessageReceive", count=200)
+    calls = [server.send_later(connection, bytes(1000)) for _ in range(40)]
+    os.kill(worker, signal.SIGKILL)
+    calls += [server.send_later(connection, bytes(1000)) for _ in range(20)]
+    assert server.wait_closed(connection) == (1006, "", False)
+    flood.join()
+    for call in calls:
+        try:
+            call.result()
+        except DBusError as error:
+            assert error.name.rpartition(".")[2] in ("ConnectionNotFound", "WouldBlock", "NotRunning"), error
+    numbers = [int(data) for data in server.messages(connection)]
+    assert numbers == list(range(len(numbers)))
+    assert server.events[-1].member == "Closed"
+    server.join()[0].assert_alive()
+
+
+def send_until_cut(peer: Peer) -> None:
+    try:
+        for number in range(10**6):
+            peer.send_message(b"%d" % number)
+    except OSError:
+        pass
 
 
 def test_stop_works_on_a_worker_that_hangs(service, new_app):
@@ -196,6 +226,21 @@ def test_when_the_service_ends_peers_are_told_and_no_worker_stays(new_service, n
     service.process.send_signal(signal.SIGTERM)
     assert [peer.finish_close()[0] for peer in peers] == [1001] * 3
     assert service.process.wait(TIMEOUT) == 0
+    until(lambda: not workers & {pid for pid, _parent, state in processes() if state != "Z"}, what="the workers to leave")
+    assert can_bind(server.port)
+    service.start()
+    new_app(service).running_server().join()[0].assert_alive()
+
+
+def test_when_the_service_is_killed_nothing_of_it_stays_and_it_can_start_again(new_service, new_app):
+    service = new_service()
+    server = new_app(service).running_server()
+    peers = [Peer(server.port) for _ in range(3)]
+    server.wait("Connect", count=3)
+    workers = service.workers()
+    service.process.kill()
+    service.process.wait()
+    assert [peer.finish_close()[0] for peer in peers] == [1001] * 3
     until(lambda: not workers & {pid for pid, _parent, state in processes() if state != "Z"}, what="the workers to leave")
     assert can_bind(server.port)
     service.start()

@@ -11,7 +11,7 @@ from blackbox.peer import Peer, Stream, refusal, request, upgrade_request
 REFUSALS = {
     "no upgrade": ({"remove": ["Upgrade"]}, 426),
     "an upgrade to something else": ({"headers": {"Upgrade": "h2c"}}, 426),
-    "no Connection": ({"remove": ["Connection"]}, 426),
+    "no Connection": ({"remove": ["Connection"]}, 400),
     "no key": ({"remove": ["Sec-WebSocket-Key"]}, 400),
     "a short key": ({"headers": {"Sec-WebSocket-Key": "c2hvcnQ="}}, 400),
     "a key that is no base64": ({"headers": {"Sec-WebSocket-Key": "????????????????????????"}}, 400),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Start: every row of its table, what is refused and in which order, and what each option then does to peers."""
 
+import ipaddress
 import socket
 import time
 
@@ -244,6 +245,28 @@ def test_an_ipv6_server_listens_on_that_address_alone(app):
     Peer(server.port, "::1").assert_alive()
     with pytest.raises(ConnectionRefusedError):
         Stream(server.port, "127.0.0.1")
+
+
+def link_local_address() -> str:
+    """One of this machine's, with its %zone."""
+    with open("/proc/net/if_inet6") as lines:
+        for address, _index, _length, scope, _flags, interface in map(str.split, lines):
+            if scope == "20":
+                return str(ipaddress.IPv6Address(bytes.fromhex(address))) + "%" + interface
+    pytest.skip("no link-local address here")
+
+
+def test_a_link_local_address_is_listened_on_through_its_zone(app):
+    address = link_local_address()
+    server = app.create_server()
+    server.start(serverIP=address)
+    peer = Peer(server.port, address)
+    client_ip = server.wait("Connect").args[1]
+    assert client_ip == address
+    peer.assert_alive()
+    for elsewhere in ("127.0.0.1", "::1"):
+        with pytest.raises(OSError):
+            Stream(server.port, elsewhere)
 
 
 def test_a_limit_is_kept_per_address_and_a_place_is_free_again_when_its_peer_left(app):

@@ -242,13 +242,19 @@ def test_the_app_learns_why_a_peer_left(server, code, reason):
     assert server.wait_closed(connection) == (code, reason.decode(), True)
 
 
+def test_a_reason_with_u0000_is_passed_on_as_valid_text(server):
+    peer, connection = server.join()
+    peer.leave(4000, b"a\x00b")
+    assert server.wait_closed(connection) == (4000, "a\ufffdb", True)
+
+
 def test_a_peer_that_leaves_without_a_code_is_told_as_1005(server):
     peer, connection = server.join()
     assert peer.leave(None)[0] in (None, 1000)
     assert server.wait_closed(connection) == (1005, "", True)
 
 
-@pytest.mark.parametrize("cut", [Peer.reset, Peer.close])
+@pytest.mark.parametrize("cut", [Peer.reset, Peer.close, Peer.finish_sending])
 def test_a_connection_that_breaks_is_told_as_1006(server, cut):
     peer, connection = server.join()
     cut(peer)

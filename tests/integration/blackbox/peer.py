@@ -83,7 +83,7 @@ class Stream:
             if source:
                 self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 self.socket.bind((source, 0) if isinstance(source, str) else source)
-            self.socket.connect((host, port))
+            self.socket.connect(socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST)[0][4])  # knows %zones
             self.address = self.socket.getsockname()[:2]
         except BaseException:
             self.socket.close()
@@ -127,6 +127,9 @@ class Stream:
 
     def close(self) -> None:
         self.socket.close()
+
+    def finish_sending(self) -> None:
+        self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
         """Ends the connection with RST, as a crash or a cut cable does."""

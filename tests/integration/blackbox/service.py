@@ -41,11 +41,12 @@ class Service:
     def configure(self, configuration: dict) -> None:
         self.configuration.write_text(json.dumps(configuration))
 
-    def start(self) -> "Service":
+    def start(self, which_bus: str | None = None) -> "Service":
+        """`which_bus`: the option that names the bus; the private bus's address unless given, empty for none."""
+        option = f"--address={self.bus.address}" if which_bus is None else which_bus
+        command = [daemon_path(self.build), f"--config={self.configuration}", *([option] if option else [])]
         with open(self.log, "ab") as log:
-            self.process = subprocess.Popen(
-                [daemon_path(self.build), f"--address={self.bus.address}", f"--config={self.configuration}"],
-                stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment)
+            self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=self.environment)
         self.wait_for_name()
         return self
 
