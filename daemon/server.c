@@ -169,7 +169,7 @@ static gboolean on_ready_timeout(gpointer data) {
   struct wsd_server *server = data;
   server->timer = 0;
   g_warning("server %" G_GUINT64_FORMAT ": its worker was not ready within %u ms and is ended", server->number,
-            WSD_READY_TIMEOUT_MS);
+            server->service->timing.ready_timeout);
   wsd_worker_kill(server->worker);
   return G_SOURCE_REMOVE;
 }
@@ -204,7 +204,7 @@ static bool start_worker(struct wsd_server *server, GError **error) {
     struct wsd_worker_settings settings = worker_settings(server);
     wsd_worker_configure(server->worker, &settings, server->listener, channel[1]);
     wsd_traffic_attach(server->traffic, channel[0], server->generation, server->options.max_message);
-    server->timer = g_timeout_add(WSD_READY_TIMEOUT_MS, on_ready_timeout, server);
+    server->timer = g_timeout_add(server->service->timing.ready_timeout, on_ready_timeout, server);
   } else {
     close(channel[0]);
   }
@@ -277,6 +277,7 @@ static void on_stopped(void *user, const struct wsc_counters *counters) {
 
 /* Out of starting or running. Ends in finish_stop(), now or later. */
 static void begin_stop(struct wsd_server *server) {
+  const struct wsd_timing *timing = &server->service->timing;
   bool serving = server->state == WSD_SERVER_RUNNING && server->worker_ready;
   wsd_server_ref(server);
   clear_timer(server);
@@ -285,9 +286,9 @@ static void begin_stop(struct wsd_server *server) {
   if (server->start_call)
     wsd_call_fail(g_steal_pointer(&server->start_call), WSD_ERROR_SHUTTING_DOWN,
                   "the server was stopped while it started");
-  if (serving && wsd_worker_stop(server->worker, 1001, WSD_STOP_DEADLINE_MS)) {
+  if (serving && wsd_worker_stop(server->worker, 1001, timing->stop_deadline)) {
     wsd_traffic_drain(server->traffic);
-    server->timer = g_timeout_add(WSD_STOP_DEADLINE_MS + WSD_STOP_GRACE_MS, on_stop_timeout, server);
+    server->timer = g_timeout_add(timing->stop_deadline + timing->stop_grace, on_stop_timeout, server);
   } else {
     finish_stop(server);
   }
@@ -352,7 +353,8 @@ static void restart_later(struct wsd_server *server) {
     give_up(server);
     return;
   }
-  guint delay = MIN(WSD_RESTART_DELAY_MIN_MS << server->restarts, WSD_RESTART_DELAY_MAX_MS);
+  const struct wsd_timing *timing = &server->service->timing;
+  guint delay = MIN(timing->restart_delay_min << server->restarts, timing->restart_delay_max);
   server->restarts++;
   server->timer = g_timeout_add(delay, on_restart, server);
 }

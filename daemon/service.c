@@ -21,6 +21,13 @@ struct wsd_service *wsd_service_new(const struct wsd_config_source *config_sourc
   service->config = config;
   service->worker_path = g_strdup(worker_path);
   service->system_bus = system_bus;
+  service->timing = (struct wsd_timing){
+      .ready_timeout = WSD_READY_TIMEOUT_MS,
+      .stop_deadline = WSD_STOP_DEADLINE_MS,
+      .stop_grace = WSD_STOP_GRACE_MS,
+      .restart_delay_min = WSD_RESTART_DELAY_MIN_MS,
+      .restart_delay_max = WSD_RESTART_DELAY_MAX_MS,
+  };
   service->apps = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)wsd_app_unref);
   service->servers = g_tree_new_full(compare_numbers, NULL, g_free, NULL);
   return service;

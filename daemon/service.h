@@ -11,11 +11,19 @@
 
 struct wsd_server;
 
+/* How long things may take, in milliseconds; see limits.h. Only tests change it. */
+struct wsd_timing {
+  guint ready_timeout;
+  guint stop_deadline, stop_grace;
+  guint restart_delay_min, restart_delay_max;
+};
+
 struct wsd_service {
   struct wsd_config_source config_source;
   struct wsd_config *config;
   bool system_bus; /* the real one: default administrators apply */
   char *worker_path;
+  struct wsd_timing timing;
   GDBusConnection *connection; /* NULL while there is none */
   GHashTable *apps;            /* by unique name; holds references */
   GTree *servers;              /* by number; the apps hold the references */
