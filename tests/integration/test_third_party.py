@@ -10,6 +10,7 @@ import pytest
 import websockets
 from blackbox.app import Echo
 from blackbox.bystander import CLIENTS, AppProcess, Bystander
+from blackbox.wire import until
 
 ECHOED = ["text", "text with U+0000", "4-octet UTF-8", "empty text", "1-octet text", "largest text", "binary", "empty binary",
           "1-octet binary", "largest binary"]
@@ -128,6 +129,7 @@ def test_python_clients_by_the_dozen_talk_at_the_same_time(app):
 def test_an_app_on_gdbus_serves_third_party_clients(service):
     with AppProcess(service.bus.address, "echo") as app:
         asyncio.run(asyncio.wait_for(talk_with_websockets(f"ws://127.0.0.1:{app.port}"), 120))
+        until(lambda: len(app.report()["closed"]) == 3, what="the app to hear of three closed connections")
         report = app.report()
         assert report["errors"] == []
         assert sorted(closed[1] for closed in report["closed"]) == [1000, 1005, 4321]
