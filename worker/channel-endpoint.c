@@ -159,27 +159,39 @@ static const char *take_send(struct wsw_server *server, const struct wsc_record 
                              record->header.flags & WSC_FLAG_WANT_CREDIT);
 }
 
+/* NULL when each of them may be sent to: a faulty record has no effect at all. */
+static const char *check_targets(struct wsw_server *server, const uint8_t *targets, uint32_t count) {
+  const char *fault = NULL;
+  for (uint32_t i = 0; i < count && !fault; i++) {
+    struct wsw_peer *peer;
+    fault = find_peer(server, wsc_get_u64(targets + 8 * (size_t)i), &peer);
+    if (!fault && peer)
+      fault = wsw_sending_refusal(peer);
+  }
+  return fault;
+}
+
 static const char *take_broadcast(struct wsw_server *server, const struct wsc_record *record) {
   bool text = record->header.flags & WSC_FLAG_TEXT;
   uint32_t count = wsc_get_u32(record->body);
   const uint8_t *targets = record->body + 8;
   const uint8_t *payload = targets + 8 * (size_t)count;
   size_t length = record->header.size - 8 - 8 * (size_t)count;
+  const char *fault = check_targets(server, targets, count);
+  if (fault)
+    return fault;
   if (text && !wsp_utf8_is_valid(payload, length))
     return "a text message that is not UTF-8";
   struct wsp_frame_header frame = {
       .fin = true, .opcode = text ? WSP_OPCODE_TEXT : WSP_OPCODE_BINARY, .payload_length = length};
   uint8_t header[WSP_FRAME_HEADER_MAX];
   size_t header_length = wsp_frame_header_encode(&frame, header);
-  for (uint32_t i = 0; i < count; i++) {
-    struct wsw_peer *peer;
-    const char *fault = find_peer(server, wsc_get_u64(targets + 8 * (size_t)i), &peer);
-    if (!fault && peer)
+  for (uint32_t i = 0; i < count && !fault; i++) {
+    struct wsw_peer *peer = wsw_peers_find(&server->peers, wsc_get_u64(targets + 8 * (size_t)i));
+    if (peer)
       fault = wsw_sending_frame(peer, header, header_length, payload, length);
-    if (fault)
-      return fault;
   }
-  return NULL;
+  return fault; /* only of a peer that the list names so often that its queue ran full */
 }
 
 static const char *take_close(struct wsw_server *server, const struct wsc_record *record) {

@@ -75,7 +75,9 @@ static void account(struct wsw_peer *peer, size_t octets, uint32_t charge, size_
     wsw_peer_flush(peer);
 }
 
-static const char *const overrun = "a message for a connection whose queue is full";
+const char *wsw_sending_refusal(const struct wsw_peer *peer) {
+  return wsw_sending_queued(peer) >= WSC_PEER_QUEUE_HIGH ? "a message for a connection whose queue is full" : NULL;
+}
 
 static bool is_over(const struct wsw_peer *peer) {
   return peer->state != WSW_PEER_OPEN || peer->unwritable || wsw_peer_is_closing(peer);
@@ -84,8 +86,9 @@ static bool is_over(const struct wsw_peer *peer) {
 const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t *data, size_t length,
                                 bool want_credit) {
   uint32_t charge = WSC_MESSAGE_COST + (uint32_t)length;
-  if (wsw_sending_queued(peer) >= WSC_PEER_QUEUE_HIGH)
-    return overrun;
+  const char *refusal = wsw_sending_refusal(peer);
+  if (refusal)
+    return refusal;
   if (is_over(peer)) {
     charge_in_vain(peer, charge, want_credit);
     return NULL;
@@ -111,8 +114,9 @@ const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t 
 const char *wsw_sending_frame(struct wsw_peer *peer, const uint8_t *header, size_t header_length,
                               const uint8_t *payload, size_t length) {
   uint32_t charge = WSC_MESSAGE_COST + (uint32_t)length;
-  if (wsw_sending_queued(peer) >= WSC_PEER_QUEUE_HIGH)
-    return overrun;
+  const char *refusal = wsw_sending_refusal(peer);
+  if (refusal)
+    return refusal;
   if (is_over(peer)) {
     charge_in_vain(peer, charge, false);
     return NULL;

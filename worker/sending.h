@@ -8,6 +8,9 @@
 
 #include "worker/peer.h"
 
+/* Whether a message may be sent at all: not to a queue that is full. */
+const char *wsw_sending_refusal(const struct wsw_peer *peer);
+
 const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t *data, size_t length, bool want_credit);
 /* One encoded frame (header and payload) for one of many peers; `length` is the payload's. */
 const char *wsw_sending_frame(struct wsw_peer *peer, const uint8_t *header, size_t header_length,
