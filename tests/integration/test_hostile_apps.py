@@ -2,6 +2,7 @@
 """Apps that misuse the bus: they get errors, everybody else gets service."""
 
 import os
+import resource
 
 import pytest
 from blackbox.app import MANAGER, MANAGER_PATH, PROPERTIES, SERVER, error_of, expect_error
@@ -72,6 +73,25 @@ def test_a_descriptor_that_was_not_sent_is_an_error(app, index):
     error = error_of(server.start, certificate=Variant("h", index))
     assert error.name in ("org.wsserver1.Error.Failed", "org.wsserver1.Error.InvalidArgument", "org.wsserver1.Error.CertificateNotFound")
     server.start(serverIP="127.0.0.1")
+
+
+def test_a_service_without_a_free_descriptor_says_so_and_recovers(new_service, new_app):
+    service = new_service()
+    app = new_app(service)
+    standing = app.running_server()
+    peer, connection = standing.join()
+    server = app.create_server()
+    limits = resource.prlimit(service.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(service.pid, resource.RLIMIT_NOFILE, (service.open_descriptors() + 1, limits[1]))
+    try:
+        for _ in range(3):
+            expect_error("Failed", server.start, serverIP="127.0.0.1")
+        standing.send(connection, "undisturbed")
+        assert peer.read_message() == "undisturbed"
+    finally:
+        resource.prlimit(service.pid, resource.RLIMIT_NOFILE, limits)
+    server.start(serverIP="127.0.0.1")
+    server.join()[0].assert_alive()
 
 
 def test_an_option_given_twice_is_an_error_and_not_a_choice(app):

@@ -196,7 +196,11 @@ def test_stop_works_on_a_worker_that_hangs(service, new_app):
         stop.result(timeout=TIMEOUT)
         assert server.get("State") == "stopped"
         assert can_bind(server.port)
-        assert len(server.find("Closed")) == 1
+        (closed,) = server.find("Closed")
+        assert closed.args[1:] == (1001, "", False)
+        (change,) = [event for event in server.signals if event.member == "PropertiesChanged"
+                     and event.args[1].get("State") == "stopped"]
+        assert closed.position < change.position < stop.position
     finally:
         try:
             os.kill(worker, signal.SIGKILL)
