@@ -14,7 +14,7 @@ static char *read_text(const char *path) {
   g_autoptr(GError) error = NULL;
   g_file_get_contents(path, &text, NULL, &error);
   g_assert_no_error(error);
-  return text;
+  return g_steal_pointer(&text);
 }
 
 /* The octets of the example with that name. */
