@@ -72,10 +72,11 @@ static bool make_mark_room(struct wsw_outbox *outbox) {
   return true;
 }
 
-/* The mark that takes the next message; NULL when there is none and no memory for one. */
-static struct wsw_mark *open_mark(struct wsw_outbox *outbox) {
+/* The mark that takes the next message; NULL when there is none and no memory for one. What is charged and what is not never
+ * share one, so that within a mark as much charge may be released as octets were written. */
+static struct wsw_mark *open_mark(struct wsw_outbox *outbox, bool charged) {
   struct wsw_mark *last = outbox->end_mark > outbox->first_mark ? &outbox->marks[outbox->end_mark - 1] : NULL;
-  if (last && !outbox->sealed && last->octets < WSW_MARK_OCTETS)
+  if (last && !outbox->sealed && (last->charge > 0) == charged && last->octets < WSW_MARK_OCTETS)
     return last;
   if (!make_mark_room(outbox)) /* a coarser mark loses precision, nothing else */
     return outbox->end_mark > outbox->first_mark ? &outbox->marks[outbox->end_mark - 1] : NULL;
@@ -85,7 +86,7 @@ static struct wsw_mark *open_mark(struct wsw_outbox *outbox) {
 
 void wsw_outbox_added(struct wsw_outbox *outbox, size_t octets, uint32_t charge, size_t control, bool seal) {
   outbox->charge += charge;
-  struct wsw_mark *mark = open_mark(outbox);
+  struct wsw_mark *mark = open_mark(outbox, charge > 0);
   if (!mark)
     return; /* everything is released when the outbox runs empty */
   mark->octets += (uint32_t)octets;

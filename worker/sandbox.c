@@ -187,8 +187,8 @@ static bool add_rules(scmp_filter_ctx filter, uint32_t action, const struct rule
 #if !WSW_SANITIZED
 /* abort() has to work, or a detected fault would not be seen as one. */
 static bool allow_abort(scmp_filter_ctx filter) {
-  return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(tgkill), 1, SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid())) >=
-         0;
+  const struct rule rule = WHEN(tgkill, 0, WHOLE, (uint32_t)getpid());
+  return add_rules(filter, SCMP_ACT_ALLOW, &rule, 1);
 }
 #endif
 
