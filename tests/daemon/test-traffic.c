@@ -301,8 +301,7 @@ static void test_send(struct fixture *fixture, gconstpointer unused) {
   bus_double_wait(fixture->bus, 2);
   g_assert_cmpstr(bus_double_name(fixture->bus, 1), ==, "return");
   gsize length = read_records(fixture, room, sizeof room);
-  g_assert_cmpuint(length, >=, WSC_RECORD_HEADER + 5);
-  g_assert_cmpint(memcmp(room + length - 5, "hello", 5), ==, 0);
+  g_assert_nonnull(memmem(room, length, "hello", 5)); /* before or behind the acknowledgement of CONNECT */
 }
 
 static void fill_queue(struct fixture *fixture) {
