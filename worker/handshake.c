@@ -30,7 +30,7 @@ void wsw_handshake_refuse(struct wsw_peer *peer, unsigned status, const char *se
 void wsw_handshake_expired(struct wsw_peer *peer) {
   if (peer->refusal)
     refuse_as_admission_said(peer);
-  else if (peer->server->paused) /* it was us who did not read */
+  else if (!wsw_server_reads(peer->server)) /* it was us who did not read */
     wsw_handshake_refuse(peer, 503, "The server is busy.");
   else
     wsw_handshake_refuse(peer, 408, "The request did not arrive in time.");

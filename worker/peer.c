@@ -450,8 +450,8 @@ static void send_ping(struct wsw_peer *peer) {
 
 /* Since when the Pong has had a fair chance: not while we were not reading, nor while it waits behind a message that is arriving. */
 static uint64_t fair_deadline(const struct wsw_peer *peer) {
-  const struct wsw_server *server = peer->server;
-  uint64_t since = server->paused ? server->loop.now : server->resumed_at;
+  struct wsw_server *server = peer->server;
+  uint64_t since = !wsw_server_reads(server) ? server->loop.now : server->resumed_at;
   if (wsp_connection_in_message(&peer->connection) && peer->heard_at > since)
     since = peer->heard_at;
   uint64_t deadline = since + server->configuration.pong_timeout;

@@ -216,6 +216,7 @@ bool wsw_server_turn(struct wsw_server *server, int max_wait) {
   if (server->phase == WSW_PHASE_STOPPING && !server->peers.open)
     wsw_channel_release_all(server);
   wsw_channel_flush(server);
+  (void)wsw_server_reads(server); /* the channel may have ended: noticed now, not when the next peer speaks */
   resume(server);
   if (server->phase == WSW_PHASE_STOPPING)
     leave(server);
