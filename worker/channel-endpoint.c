@@ -289,8 +289,7 @@ static void ready(struct wsw_watch *watch, uint32_t events) {
       return;
     }
   }
-  if (!more)
-    wsc_decoder_rest(&channel->decoder);
+  wsc_decoder_rest(&channel->decoder);
   watch_channel(server);
 }
 
