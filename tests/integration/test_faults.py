@@ -135,8 +135,8 @@ def is_refused(server, connection: int) -> bool:
 
 def test_a_late_message_never_reaches_a_stranger_on_the_same_address_and_port(server):
     """Fault 13: connections were known by address and port, which get reused."""
-    first, old = server.join()
-    address = first.address
+    address = ("127.0.0.1", free_port())
+    first, old = server.join(source=address)
     first.reset()
     server.wait_closed(old)
     stranger = Peer(server.port, source=address)

@@ -123,7 +123,8 @@ def test_a_refusal_is_read_by_a_client_that_sends_on(server):
             check(stream.read_response(), 426)
 
 
-def test_peers_that_come_and_go_at_any_moment_leave_a_server_that_works(server):
+def test_peers_that_come_and_go_at_any_moment_leave_a_server_that_works(app):
+    server = app.running_server(maxConnectionsForOneClient=100)
     octets = upgrade_request("x")
     for length in range(0, len(octets), 7):
         stream = Stream(server.port)
