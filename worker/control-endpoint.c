@@ -34,7 +34,7 @@ void wsw_control_close(struct wsw_server *server) {
   control->watch.fd = -1;
   control->answer_length = 0;
   control->channel_ended = NULL;
-  control->stopped = false;
+  control->stopped_owed = false;
 }
 
 /* --- Out --- */
@@ -77,16 +77,13 @@ void wsw_control_flush(struct wsw_server *server) {
     control->answer_length = 0;
   if (control->channel_ended && !control->answer_length && send_channel_ended(control))
     control->channel_ended = NULL;
-  if (control->stopped && wsw_control_is_quiet(server) && send_stopped(server))
-    control->stopped = false;
-  bool waits = control->answer_length || control->channel_ended || control->stopped;
+  if (control->stopped_owed && !control->answer_length && !control->channel_ended && send_stopped(server)) {
+    control->stopped_owed = false;
+    control->stopped_sent = true;
+  }
+  bool waits = control->answer_length || control->channel_ended || control->stopped_owed;
   if (!wsw_loop_watch(&server->loop, &control->watch, waits ? WSW_WRITABLE : WSW_READABLE))
     wsw_server_fail(server, WSW_EXIT_SYSTEM, "the control socket cannot be watched");
-}
-
-bool wsw_control_is_quiet(const struct wsw_server *server) {
-  const struct wsw_control *control = &server->control;
-  return control->watch.fd < 0 || (!control->answer_length && !control->channel_ended);
 }
 
 void wsw_control_channel_ended(struct wsw_server *server, const char *sentence) {
@@ -96,11 +93,13 @@ void wsw_control_channel_ended(struct wsw_server *server, const char *sentence) 
   wsw_control_flush(server);
 }
 
-void wsw_control_stopped(struct wsw_server *server) {
-  if (server->control.watch.fd < 0)
-    return;
-  server->control.stopped = true;
+bool wsw_control_tell_stopped(struct wsw_server *server) {
+  struct wsw_control *control = &server->control;
+  if (control->watch.fd < 0 || control->stopped_sent)
+    return true;
+  control->stopped_owed = true;
   wsw_control_flush(server);
+  return control->stopped_sent;
 }
 
 /* --- In --- */

@@ -14,7 +14,7 @@ struct wsw_server;
 struct wsw_control {
   struct wsw_watch watch;    /* fd -1: ended */
   const char *channel_ended; /* CHANNEL_ENDED is owed, with this sentence */
-  bool stopped;              /* STOPPED is owed */
+  bool stopped_owed, stopped_sent;
   uint32_t stop_tag;
   size_t answer_length; /* of an answer that did not fit; 0: none */
   uint8_t answer[WSC_CONTROL_PACKET_MAX];
@@ -25,9 +25,8 @@ bool wsw_control_open(struct wsw_server *server, int fd);
 void wsw_control_close(struct wsw_server *server);
 
 void wsw_control_channel_ended(struct wsw_server *server, const char *sentence);
-void wsw_control_stopped(struct wsw_server *server);
+/* Sends STOPPED, once. True when it is in the socket, or nobody is there to get it. */
+bool wsw_control_tell_stopped(struct wsw_server *server);
 
 /* Sends what is owed. */
 void wsw_control_flush(struct wsw_server *server);
-/* Nothing is owed, or nobody is there to get it. */
-bool wsw_control_is_quiet(const struct wsw_server *server);

@@ -198,9 +198,7 @@ static void leave(struct wsw_server *server) {
   }
   if (!too_late && server->peers.total && server->loop.now < server->stop_leave_at)
     return;
-  if (!server->control.stopped)
-    wsw_control_stopped(server);
-  if (too_late || !server->control.stopped)
+  if (wsw_control_tell_stopped(server) || too_late)
     wsw_server_finish(server, WSW_EXIT_STOPPED);
 }
 

@@ -286,6 +286,22 @@ static void a_peer_that_closed_is_gone_soon_whatever_it_does(void) {
   fixture_free(fixture);
 }
 
+static void a_failed_peer_that_takes_nothing_is_cut_off_in_time(void) {
+  struct fixture *fixture = fixture_new(&(struct fixture_options){0});
+  uint64_t id;
+  int client = client_open(fixture, 4096, &id);
+  fill_queue(fixture, id);
+  client_write(fixture, client, "\xFF\xFF\xFF\xFF", 4);
+  assert_closed(fixture, 1002, false);
+  g_assert_cmpuint(fixture->server->counters.queued_bytes, ==, 0); /* nothing of it is owed to anyone */
+  fixture_advance(fixture, WSW_ENDING_MS - 1);
+  g_assert_cmpuint(fixture->server->peers.total, ==, 1);
+  fixture_advance(fixture, 1);
+  g_assert_cmpuint(fixture->server->peers.total, ==, 0);
+  close(client);
+  fixture_free(fixture);
+}
+
 static void a_stop_waits_for_peers_exactly_until_its_deadline(void) {
   struct fixture *fixture = fixture_new(&(struct fixture_options){0});
   int client = client_open(fixture, 0, NULL), shaking = client_connect(fixture, 0);
@@ -387,6 +403,8 @@ int main(int count, char **arguments) {
   g_test_add_func("/end/a-close-waits-for-the-messages-before-it", a_close_waits_for_the_messages_before_it);
   g_test_add_func("/end/a-peer-that-closed-is-gone-soon-whatever-it-does",
                   a_peer_that_closed_is_gone_soon_whatever_it_does);
+  g_test_add_func("/end/a-failed-peer-that-takes-nothing-is-cut-off-in-time",
+                  a_failed_peer_that_takes_nothing_is_cut_off_in_time);
   g_test_add_func("/end/lingering-peers-are-bounded", lingering_peers_are_bounded);
   g_test_add_func("/end/peers-beyond-the-descriptors-are-closed-and-others-live",
                   peers_beyond_the_descriptors_are_closed_and_others_live);

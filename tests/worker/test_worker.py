@@ -4,9 +4,11 @@
 import base64
 import hashlib
 import os
+import resource
 import socket
 import struct
 import subprocess
+import threading
 import time
 
 import pytest
@@ -141,6 +143,16 @@ def test_ps_tells_which_server_a_worker_serves(start):
     with open(f"/proc/{worker.pid}/cmdline", "rb") as file:
         title = file.read().rstrip(b"\0")
     assert title == b"wsserver-worker: /org/wsserver1/server/7?" or title.startswith(b"wsserver-worker: /")
+
+
+def test_a_long_name_does_no_harm(start):
+    worker = start(name="/org/wsserver1/server/" + "7" * 1000)
+    assert worker.control.counters()["connections"] == 0
+
+
+def test_limits_beyond_what_the_system_has_are_no_reason_to_fail(start):
+    worker = start(max_clients=65535, max_per_client=65535)
+    worker.open()
 
 
 # --- Connections and messages ---
@@ -578,6 +590,55 @@ def test_descriptors_of_departed_peers_are_given_back(start):
         peer.sock.close()
         worker.channel.acknowledge(2 * n - 1)
     eventually(lambda: cc.open_descriptors(worker.pid) == before)
+
+
+def cpu_seconds(pid):
+    with open(f"/proc/{pid}/stat") as file:
+        fields = file.read().rsplit(")", 1)[1].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+def test_a_worker_without_descriptors_waits_instead_of_spinning_and_recovers(start):
+    worker = start()
+    peer = worker.open()
+    try:
+        before = resource.prlimit(worker.pid, resource.RLIMIT_NOFILE)
+        resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (3, before[1]))
+    except PermissionError:
+        pytest.skip("may not change the limits of another process")
+    waiting = worker.connect()
+    waiting.send(waiting.request())
+    used = cpu_seconds(worker.pid)
+    assert not waiting.has_data(1)
+    assert cpu_seconds(worker.pid) - used < 0.3
+    peer.text("others live on")
+    worker.channel.wait_for(cc.MESSAGE, peer.id)
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, before)
+    assert waiting.response(body=False)[0] == 101
+
+
+def test_unfinished_messages_of_all_peers_together_are_bounded(start):
+    """64 MiB, so that a crowd of peers cannot eat the memory with messages that never end."""
+    worker = start(max_per_client=50)
+    part = b"\x02\xff" + struct.pack(">Q", 5000000) + bytes(4 + 5000000)
+
+    def send_part(peer):
+        try:
+            peer.sock.sendall(part)
+        except OSError:
+            pass  # the one that is refused
+    peers = [worker.open(n) for n in range(1, 16)]
+    for peer in peers:
+        thread = threading.Thread(target=send_part, args=(peer,), daemon=True)
+        thread.start()
+        thread.join(5)
+    record = worker.channel.wait_for(cc.CLOSED, timeout=60)
+    assert record.code == 1013
+    assert cc.private_memory(worker.pid) < (200 if harness.is_sanitized() else 80) << 20
+    worker.channel.acknowledge(15)
+    other = worker.open(16)
+    other.text("undisturbed")
+    worker.channel.wait_for(cc.MESSAGE, other.id)
 
 
 # --- Small ---

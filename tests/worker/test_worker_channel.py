@@ -500,6 +500,64 @@ def test_the_end_of_the_control_socket_before_configure_ends_the_process(start):
     assert worker.wait() == 0
 
 
+def test_stopped_is_said_once_also_to_a_daemon_that_reads_late(start):
+    worker = start(max_per_client=300)
+    for _ in range(100):
+        worker.connect().handshake(path="/" + "p" * 600)
+    for peer in worker.peers:
+        peer.sock.close()
+    worker.control.sock.setblocking(False)
+    try:
+        for tag in range(1, 2000):
+            worker.control.send(cc.STATISTICS, tag)
+    except BlockingIOError:
+        pass
+    worker.control.sock.setblocking(True)
+    said = []
+
+    def read_late():
+        time.sleep(0.5)
+        while True:
+            record = worker.control.receive()
+            if record is None:
+                return
+            said.append(record.type)
+    thread = threading.Thread(target=read_late)
+    thread.start()
+    worker.stop()
+    thread.join(20)
+    assert said.count(cc.STOPPED) == 1 and said[-1] == cc.STOPPED
+    assert worker.wait() == 0
+
+
+def test_an_app_side_that_writes_on_and_on_cannot_hold_up_a_new_channel(start):
+    worker = start()
+    peer = worker.open()
+    worker.channel.acknowledge(1)
+    old = worker.channel
+    record = cc.encode(cc.WANT_DRAINED, worker.id(1)) * 4000
+    stop = threading.Event()
+
+    def write_on():
+        try:
+            while not stop.is_set():
+                old.write(record)
+        except OSError:
+            pass
+    threads = [threading.Thread(target=write_on) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.2)
+    worker.channel = worker.control.attach()
+    worker.channel.wait_for(cc.STANDING, peer.id)
+    stop.set()
+    old.sock.shutdown(socket.SHUT_RDWR)
+    for thread in threads:
+        thread.join(20)
+    worker.channel.send(peer.id, "the new one")
+    assert peer.receive() == (TEXT, b"the new one")
+
+
 def test_answers_wait_for_a_daemon_that_does_not_read_its_control_socket(start):
     worker = start(max_per_client=300)
     for _ in range(100):
