@@ -8,6 +8,7 @@
 #include <glib.h>
 #include <locale.h>
 #include <stdlib.h>
+#include <sys/prctl.h>
 #include <sys/resource.h>
 
 #ifndef WSD_WORKER_PATH
@@ -104,6 +105,11 @@ static void raise_descriptor_limit(void) {
   }
 }
 
+/* What an ambient capability is for, binding ports below 1024, is done here: a worker starts without any. */
+static void keep_capabilities_from_workers(void) {
+  (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+}
+
 static int run(struct program *program, const char *address) {
   static const struct wsd_bus_events bus_events = {on_bus_ready, on_bus_refused};
   program->loop = g_main_loop_new(NULL, FALSE);
@@ -160,6 +166,7 @@ int main(int argc, char **argv) {
     g_print("wsserverd " WSSERVERD_VERSION "\n");
   else {
     raise_descriptor_limit();
+    keep_capabilities_from_workers();
     status = start(&options);
   }
   g_free(options.address);

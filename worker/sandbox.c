@@ -9,6 +9,7 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -246,7 +247,11 @@ static bool drop_capabilities(void) {
     return false;
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
-  return syscall(SYS_capset, &header, none) == 0;
+  struct __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3];
+  if (syscall(SYS_capget, &header, held) < 0)
+    return false;
+  /* A service manager's filter may deny capset where there is nothing to drop. */
+  return memcmp(held, none, sizeof none) == 0 || syscall(SYS_capset, &header, none) == 0;
 }
 
 const char *wsw_sandbox_enter(void) {
