@@ -2,6 +2,7 @@
 """The worker's channel: acknowledgement and windows, credit, back-pressure, faults, replacement, and the end of a server."""
 
 import os
+import signal
 import socket
 import struct
 import threading
@@ -115,6 +116,24 @@ def test_what_a_dying_daemon_wrote_still_reaches_the_peers_but_half_a_record_doe
     worker.channel.wait_for(cc.CONNECT, peer.id)
     worker.channel.send(peer.id, "next")
     assert peer.receive() == (TEXT, b"next")
+
+
+def test_what_lies_unread_in_the_old_channel_is_read_before_the_new_one_begins(start):
+    worker = start()
+    peer = worker.open()
+    old = worker.channel
+    os.kill(worker.pid, signal.SIGSTOP)  # so that the worker finds both at once, the new channel first
+    try:
+        worker.channel = worker.control.attach()
+        worker.channel.send(peer.id, "new")
+        old.send(peer.id, "old")
+        old.close_connection(peer.id + 1)  # a fault behind it changes nothing any more
+    finally:
+        os.kill(worker.pid, signal.SIGCONT)
+    assert peer.receive() == (TEXT, b"old")
+    assert peer.receive() == (TEXT, b"new")
+    assert worker.control.counters() and not worker.control.unasked
+    old.sock.close()
 
 
 def test_credit_counts_from_zero_where_connect_is_repeated(start):
