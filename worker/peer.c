@@ -448,34 +448,43 @@ static void send_ping(struct wsw_peer *peer) {
   peer->awaits_pong = true;
 }
 
-/* Since when the Pong has had a fair chance: not while we were not reading, nor while it waits behind a message that is arriving. */
-static uint64_t fair_deadline(const struct wsw_peer *peer) {
+/* The deadline again, if what is awaited has not had its time yet: while we were not reading it had no chance. */
+static void be_fair(struct wsw_peer *peer, uint64_t since, uint64_t timeout) {
   struct wsw_server *server = peer->server;
-  uint64_t since = !wsw_server_reads(server) ? server->loop.now : server->resumed_at;
-  if (wsp_connection_in_message(&peer->connection) && peer->heard_at > since)
-    since = peer->heard_at;
-  uint64_t deadline = since + server->configuration.pong_timeout;
-  return deadline > peer->deadline ? deadline : peer->deadline;
+  uint64_t read_since = wsw_server_reads(server) ? server->resumed_at : server->loop.now;
+  if (read_since > since)
+    since = read_since;
+  if (since + timeout > peer->deadline)
+    peer->deadline = since + timeout;
+}
+
+/* False when the peer has had its time for what is awaited. */
+static bool is_in_time(struct wsw_peer *peer) {
+  const struct wsw_configuration *configuration = &peer->server->configuration;
+  uint64_t now = peer->server->loop.now;
+  if (peer->blocked)
+    return open_deadline(peer) > now;
+  if (peer->deadline > now)
+    return true;
+  if (peer->awaits_close) {
+    be_fair(peer, 0, WSW_CLOSE_TIMEOUT_MS);
+  } else if (peer->awaits_pong && configuration->pong_timeout) {
+    /* Nor can a Pong overtake a message that is arriving. */
+    be_fair(peer, wsp_connection_in_message(&peer->connection) ? peer->heard_at : 0, configuration->pong_timeout);
+  } else {
+    return true;
+  }
+  return peer->deadline > now;
 }
 
 static void open_expired(struct wsw_peer *peer) {
   const struct wsw_server *server = peer->server;
-  uint64_t now = server->loop.now;
-  if (peer->blocked || peer->awaits_close) {
-    if (open_deadline(peer) <= now)
-      wsw_peer_drop(peer);
-    else
-      wsw_peer_set_timer(peer);
+  if (!is_in_time(peer)) {
+    wsw_peer_drop(peer);
     return;
   }
-  if (peer->awaits_pong && server->configuration.pong_timeout && peer->deadline <= now) {
-    peer->deadline = fair_deadline(peer);
-    if (peer->deadline <= now) {
-      wsw_peer_drop(peer);
-      return;
-    }
-  }
-  if (server->configuration.ping_interval && peer->ping_at <= now && !wsw_peer_is_closing(peer))
+  bool may_ping = server->configuration.ping_interval && !peer->blocked && !wsw_peer_is_closing(peer);
+  if (may_ping && peer->ping_at <= server->loop.now)
     send_ping(peer);
   if (peer->state == WSW_PEER_OPEN)
     wsw_peer_set_timer(peer);

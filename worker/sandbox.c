@@ -228,11 +228,11 @@ static bool limit(__rlimit_resource_t resource, rlim_t value) {
 }
 
 static bool set_limits(void) {
-#if !WSW_SANITIZED
-  if (!limit(RLIMIT_FSIZE, 0))
+#if !WSW_SANITIZED /* whose reports are files, and whose search for leaks is a thread */
+  if (!limit(RLIMIT_FSIZE, 0) || !limit(RLIMIT_NPROC, 0))
     return false;
 #endif
-  return limit(RLIMIT_NPROC, 0) && limit(RLIMIT_CORE, 0) && limit(RLIMIT_MEMLOCK, 0) && limit(RLIMIT_MSGQUEUE, 0) &&
+  return limit(RLIMIT_CORE, 0) && limit(RLIMIT_MEMLOCK, 0) && limit(RLIMIT_MSGQUEUE, 0) &&
          limit(RLIMIT_SIGPENDING, 0) && limit(RLIMIT_RTPRIO, 0) && limit(RLIMIT_NICE, 0);
 }
 

@@ -157,7 +157,7 @@ static void set_stop_timer(struct wsw_server *server) {
   uint64_t next = server->stop_deadline;
   if (next <= server->loop.now)
     next += WSW_STOP_CHANNEL_MS;
-  if (server->stop_leave_at && server->stop_leave_at < next)
+  if (server->stop_leave_at > server->loop.now && server->stop_leave_at < next)
     next = server->stop_leave_at;
   if (!wsw_timers_set(&server->loop.timers, &server->stop_timer, next))
     wsw_server_fail(server, WSW_EXIT_MEMORY, "no memory for a timer");

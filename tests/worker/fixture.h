@@ -33,7 +33,7 @@ void fixture_settle(struct fixture *fixture);
 /* Moves the clock and settles. */
 void fixture_advance(struct fixture *fixture, uint64_t milliseconds);
 
-/* The next event on the channel, acknowledged at once: its type (0: none), and its header. */
+/* The next event on the channel: its type (0: none), and its header. */
 uint8_t fixture_event(struct fixture *fixture, struct wsc_header *header);
 
 void fixture_stop(struct fixture *fixture, uint16_t code, uint32_t deadline);

@@ -255,6 +255,23 @@ static void a_peer_that_does_not_answer_a_close_is_dropped_in_time(void) {
   fixture_free(fixture);
 }
 
+static void a_peer_is_not_dropped_for_a_close_that_we_did_not_read(void) {
+  struct fixture *fixture = fixture_new(&(struct fixture_options){0});
+  uint64_t id;
+  int client = client_open(fixture, 0, &id);
+  struct wsc_header header = {.type = WSC_CLOSE, .connection = id, .code = 1000};
+  fixture_send(fixture, &header, NULL, 0);
+  fixture_detach(fixture);
+  client_write(fixture, client, close_frame, sizeof close_frame);
+  for (unsigned i = 0; i < 10; i++)
+    fixture_advance(fixture, WSW_CLOSE_TIMEOUT_MS);
+  fixture_attach(fixture);
+  g_assert_cmpint(fixture_event(fixture, &header), ==, WSC_CONNECT); /* repeated */
+  assert_closed(fixture, 1000, true);
+  close(client);
+  fixture_free(fixture);
+}
+
 static void a_close_waits_for_the_messages_before_it(void) {
   struct fixture *fixture = fixture_new(&(struct fixture_options){.pong_timeout = 10});
   uint64_t id;
@@ -400,6 +417,8 @@ int main(int count, char **arguments) {
                   a_refused_peer_that_does_not_close_is_cut_off_in_time);
   g_test_add_func("/end/a-peer-that-does-not-answer-a-close-is-dropped-in-time",
                   a_peer_that_does_not_answer_a_close_is_dropped_in_time);
+  g_test_add_func("/end/nobody-is-dropped-for-a-close-that-we-did-not-read",
+                  a_peer_is_not_dropped_for_a_close_that_we_did_not_read);
   g_test_add_func("/end/a-close-waits-for-the-messages-before-it", a_close_waits_for_the_messages_before_it);
   g_test_add_func("/end/a-peer-that-closed-is-gone-soon-whatever-it-does",
                   a_peer_that_closed_is_gone_soon_whatever_it_does);
