@@ -8,12 +8,14 @@
 #include "daemon/identity.h"
 
 struct wsd_delivery;
+struct wsd_door;
 
 struct wsd_app {
   gatomicrefcount references;
   char *name;                    /* unique bus name */
   struct wsd_identity *identity; /* NULL until the bus has told */
-  GQueue waiting;                /* of GDBusMessage: calls that came before that */
+  GQueue waiting;                /* of GDBusMessage: calls that came before that, or while it was behind with reading */
+  struct wsd_door *door;         /* where they go then */
   GPtrArray *servers;            /* of struct wsd_server; each holds a reference of this array */
   struct wsd_delivery *delivery; /* the window of event signals */
   guint calls;                   /* in flight */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/bus.h"
 
+#include "daemon/adoption.h"
 #include "daemon/door.h"
 #include "daemon/limits.h"
 #include "daemon/names.h"
@@ -17,10 +18,13 @@ struct wsd_bus {
   GDBusConnection *connection;
   GCancellable *cancellable;
   struct wsd_door *door;
-  guint subscription; /* to NameOwnerChanged */
+  struct wsd_adoption *adoption; /* what an earlier process left; NULL once that is settled */
+  guint subscription;            /* to NameOwnerChanged */
   gulong closed_handler;
   guint retry_source;
   guint retry_delay; /* milliseconds */
+  void (*left)(void *user);
+  void *left_user;
 };
 
 static void connect_now(struct wsd_bus *bus);
@@ -45,8 +49,13 @@ static void disconnect(struct wsd_bus *bus) {
   g_dbus_connection_signal_unsubscribe(bus->connection, bus->subscription);
   g_signal_handler_disconnect(bus->connection, bus->closed_handler);
   g_clear_pointer(&bus->door, wsd_door_free);
+  if (bus->adoption)
+    wsd_adoption_interrupt(bus->adoption);
   wsd_service_set_connection(bus->service, NULL);
   g_clear_object(&bus->connection);
+  void (*left)(void *user) = g_steal_pointer(&bus->left);
+  if (left)
+    left(bus->left_user);
 }
 
 static void on_closed(GDBusConnection *connection, gboolean vanished, GError *error, gpointer data) {
@@ -98,19 +107,45 @@ static void on_name_requested(GObject *source, GAsyncResult *result, gpointer da
   bus->events.refused(bus->user, text);
 }
 
+/* From here on calls are taken. */
+static void open_door(struct wsd_bus *bus) {
+  bus->door = wsd_door_new(bus->service, bus->connection);
+  g_dbus_connection_call(bus->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "RequestName",
+                         g_variant_new("(su)", WSD_BUS_NAME, NAME_FLAG_DO_NOT_QUEUE), G_VARIANT_TYPE("(u)"),
+                         G_DBUS_CALL_FLAGS_NONE, -1, bus->cancellable, on_name_requested, bus);
+}
+
+static void on_adopted(void *user) {
+  struct wsd_bus *bus = user;
+  g_clear_pointer(&bus->adoption, wsd_adoption_free);
+  open_door(bus);
+}
+
+static void on_bus_id(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+  if (!reply)
+    return; /* the connection broke, or we let go of it: on_closed() follows where it matters */
+  struct wsd_bus *bus = data;
+  g_clear_pointer(&bus->service->bus_guid, g_free);
+  g_variant_get(reply, "(s)", &bus->service->bus_guid);
+  if (bus->adoption)
+    wsd_adoption_run(bus->adoption, on_adopted, bus);
+  else
+    open_door(bus);
+}
+
 static void use_connection(struct wsd_bus *bus, GDBusConnection *connection) {
   bus->connection = connection;
   bus->cancellable = g_cancellable_new();
   bus->closed_handler = g_signal_connect(connection, "closed", G_CALLBACK(on_closed), bus);
   wsd_service_set_connection(bus->service, connection);
-  bus->door = wsd_door_new(bus->service, connection);
   /* One rule for all names: a bus allows a client only a few hundred rules, and no name can leave before its own rule is in place. */
   bus->subscription =
       g_dbus_connection_signal_subscribe(connection, DBUS_NAME, DBUS_NAME, "NameOwnerChanged", DBUS_PATH, NULL,
                                          G_DBUS_SIGNAL_FLAGS_NONE, on_name_owner_changed, bus, NULL);
-  g_dbus_connection_call(connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "RequestName",
-                         g_variant_new("(su)", WSD_BUS_NAME, NAME_FLAG_DO_NOT_QUEUE), G_VARIANT_TYPE("(u)"),
-                         G_DBUS_CALL_FLAGS_NONE, -1, bus->cancellable, on_name_requested, bus);
+  g_dbus_connection_call(connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "GetId", NULL, G_VARIANT_TYPE("(s)"),
+                         G_DBUS_CALL_FLAGS_NONE, -1, bus->cancellable, on_bus_id, bus);
 }
 
 static void on_connected(GObject *source, GAsyncResult *result, gpointer data) {
@@ -147,8 +182,32 @@ struct wsd_bus *wsd_bus_new(struct wsd_service *service, const char *address, co
   bus->events = *events;
   bus->user = user;
   bus->retry_delay = WSD_RECONNECT_DELAY_MIN_MS;
+  bus->adoption = wsd_adoption_new(service);
   connect_now(bus);
   return bus;
+}
+
+static void on_name_released(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+  if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return; /* the bus is lost: disconnect() has called */
+  struct wsd_bus *bus = data;
+  void (*left)(void *user) = g_steal_pointer(&bus->left);
+  if (left)
+    left(bus->left_user);
+}
+
+void wsd_bus_leave(struct wsd_bus *bus, void (*done)(void *user), void *user) {
+  if (!bus->connection) {
+    done(user);
+    return;
+  }
+  bus->left = done;
+  bus->left_user = user;
+  g_dbus_connection_call(bus->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "ReleaseName",
+                         g_variant_new("(s)", WSD_BUS_NAME), NULL, G_DBUS_CALL_FLAGS_NONE, -1, bus->cancellable,
+                         on_name_released, bus);
 }
 
 void wsd_bus_free(struct wsd_bus *bus) {
@@ -163,6 +222,7 @@ void wsd_bus_free(struct wsd_bus *bus) {
     g_cancellable_cancel(bus->cancellable);
   g_clear_object(&bus->cancellable);
   g_clear_handle_id(&bus->retry_source, g_source_remove);
+  g_clear_pointer(&bus->adoption, wsd_adoption_free);
   g_free(bus->address);
   g_free(bus);
 }

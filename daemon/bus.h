@@ -19,5 +19,8 @@ struct wsd_bus_events {
 /* Starts connecting to `address`, a D-Bus address. */
 struct wsd_bus *wsd_bus_new(struct wsd_service *service, const char *address, const struct wsd_bus_events *events,
                             void *user);
+/* Gives the name back, so that further calls wait for the next process; calls `done` when every call that was
+ * routed to this one has arrived. At once when there is no bus. */
+void wsd_bus_leave(struct wsd_bus *bus, void (*done)(void *user), void *user);
 /* Gives back the name and disconnects. */
 void wsd_bus_free(struct wsd_bus *bus);

@@ -2,6 +2,7 @@
 #include "daemon/call.h"
 
 #include "daemon/app.h"
+#include "daemon/delivery.h"
 
 struct wsd_call *wsd_call_new(struct wsd_app *app, GDBusConnection *connection, GDBusMessage *message) {
   struct wsd_call *call = g_new0(struct wsd_call, 1);
@@ -15,6 +16,8 @@ struct wsd_call *wsd_call_new(struct wsd_app *app, GDBusConnection *connection, 
 
 static void end(struct wsd_call *call, GDBusMessage *reply) {
   bool expected = !(g_dbus_message_get_flags(call->message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
+  if (expected)
+    wsd_delivery_charge(call->app->delivery, reply);
   if (expected)
     g_dbus_connection_send_message(call->connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
   g_object_unref(reply);

@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <glib-unix.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <sys/uio.h>
 #include <unistd.h>
@@ -211,6 +212,18 @@ guint64 wsd_channel_send(struct wsd_channel *channel, const struct wsc_header *h
   if (channel->out_source == 0)
     write_queue(channel);
   return position;
+}
+
+bool wsd_channel_flush(struct wsd_channel *channel, int timeout_ms) {
+  gint64 end = g_get_monotonic_time() + timeout_ms * G_TIME_SPAN_MILLISECOND;
+  while (!channel->ended && wsc_queue_length(&channel->queue) > 0) {
+    write_queue(channel);
+    int left = (int)((end - g_get_monotonic_time()) / G_TIME_SPAN_MILLISECOND);
+    struct pollfd writable = {.fd = channel->fd, .events = POLLOUT};
+    if (wsc_queue_length(&channel->queue) > 0 && (left <= 0 || poll(&writable, 1, left) <= 0))
+      return false;
+  }
+  return !channel->ended;
 }
 
 guint64 wsd_channel_written(const struct wsd_channel *channel) {

@@ -134,6 +134,11 @@ static bool read_ban_seconds(struct wsd_config *config, json_object *value, cons
   return read_number(value, place, 0, 86400, &config->ban_seconds, error);
 }
 
+static bool read_idle_exit_seconds(struct wsd_config *config, json_object *value, const struct place *place,
+                                   GError **error) {
+  return read_number(value, place, 0, WSD_IDLE_EXIT_MAX, &config->idle_exit_seconds, error);
+}
+
 static const struct {
   const char *name;
   bool (*read)(struct wsd_config *config, json_object *value, const struct place *place, GError **error);
@@ -145,6 +150,7 @@ static const struct {
     {"handshakeTimeout", read_handshake_timeout},
     {"connectionRate", read_connection_rate},
     {"banSeconds", read_ban_seconds},
+    {"idleExitSeconds", read_idle_exit_seconds},
 };
 
 static bool apply_object(struct wsd_config *config, const char *file, json_object *object, GError **error) {

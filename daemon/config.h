@@ -18,6 +18,7 @@ struct wsd_config {
   guint handshake_timeout; /* seconds */
   guint connection_rate;   /* per address and minute, 0: off */
   guint ban_seconds;
+  guint idle_exit_seconds; /* 0: the service stays */
 };
 
 /* Where configuration comes from. Missing files and folders are fine, unless `file` names it. */

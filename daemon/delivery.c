@@ -8,6 +8,7 @@
 struct entry {
   guint64 position; /* over all lanes of the app, for Ping */
   gsize octets;
+  guint64 sent; /* octets sent to the app up to and including this one */
   bool from_worker;
 };
 
@@ -19,6 +20,7 @@ struct wsd_lane {
   GQueue entries; /* of struct entry, oldest first */
   guint64 emitted;
   guint64 acknowledged;
+  guint64 repeats;   /* events that the app may have counted twice */
   bool acknowledges; /* the app calls Acknowledge: Ping replies no longer count */
   bool wants_room;
 };
@@ -32,6 +34,10 @@ struct wsd_delivery {
   gsize window_octets;
   guint64 position;      /* of the last event sent */
   guint64 ping_position; /* what the Ping in flight stands behind */
+  guint64 sent, read;    /* octets of everything sent to the app, and how many of them it has read for certain */
+  guint64 ping_sent;     /* octets before the Ping in flight */
+  void (*caught_up)(void *user); /* set while somebody waits for that */
+  void *caught_up_user;
   bool ping_in_flight;
   bool ping_denied_logged;
   bool abandoned;
@@ -52,6 +58,7 @@ struct wsd_delivery *wsd_delivery_new(GDBusConnection *connection, const char *n
 
 void wsd_delivery_abandon(struct wsd_delivery *delivery) {
   delivery->abandoned = true;
+  delivery->caught_up = NULL;
   g_cancellable_cancel(delivery->cancellable);
   g_clear_handle_id(&delivery->ping_source, g_source_remove);
 }
@@ -66,11 +73,41 @@ void wsd_delivery_free(struct wsd_delivery *delivery) {
   g_free(delivery);
 }
 
+static guint64 unread(const struct wsd_delivery *delivery) {
+  return delivery->sent - delivery->read;
+}
+
+static void mark_read(struct wsd_delivery *delivery, guint64 sent) {
+  delivery->read = MAX(delivery->read, sent);
+  if (!delivery->caught_up || wsd_delivery_is_behind(delivery))
+    return;
+  void (*caught_up)(void *user) = delivery->caught_up;
+  delivery->caught_up = NULL;
+  caught_up(delivery->caught_up_user);
+}
+
+bool wsd_delivery_is_behind(const struct wsd_delivery *delivery) {
+  return !delivery->abandoned && unread(delivery) > WSD_UNREAD_OCTETS_MAX;
+}
+
+void wsd_delivery_on_caught_up(struct wsd_delivery *delivery, void (*caught_up)(void *user), void *user) {
+  delivery->caught_up = caught_up;
+  delivery->caught_up_user = user;
+}
+
+void wsd_delivery_charge(struct wsd_delivery *delivery, GDBusMessage *message) {
+  GVariant *body = g_dbus_message_get_body(message);
+  delivery->sent += WSD_MESSAGE_HEADER_COST + (body ? g_variant_get_size(body) : 0);
+  if (unread(delivery) > WSD_UNREAD_OCTETS_ASK)
+    schedule_ping(delivery, 0);
+}
+
 void wsd_delivery_send(struct wsd_delivery *delivery, const char *path, const char *interface, const char *signal,
                        GVariant *values) {
   g_autoptr(GDBusMessage) message = g_dbus_message_new_signal(path, interface, signal);
   g_dbus_message_set_destination(message, delivery->name);
   g_dbus_message_set_body(message, values);
+  wsd_delivery_charge(delivery, message);
   if (!delivery->abandoned)
     g_dbus_connection_send_message(delivery->connection, message, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
 }
@@ -115,6 +152,7 @@ static void schedule_room(struct wsd_delivery *delivery) {
 static void deliver(struct wsd_lane *lane, guint64 position, guint64 count) {
   struct wsd_delivery *delivery = lane->delivery;
   guint from_worker = 0;
+  guint64 sent = 0;
   struct entry *entry;
   while (count-- > 0 && (entry = g_queue_peek_head(&lane->entries)) && entry->position <= position) {
     g_queue_pop_head(&lane->entries);
@@ -122,11 +160,13 @@ static void deliver(struct wsd_lane *lane, guint64 position, guint64 count) {
     delivery->window_events--;
     delivery->window_octets -= entry->octets;
     from_worker += entry->from_worker;
+    sent = entry->sent;
     g_free(entry);
   }
   schedule_room(delivery);
   if (from_worker > 0)
     lane->events.delivered(lane->user, from_worker);
+  mark_read(delivery, sent);
 }
 
 void wsd_lane_free(struct wsd_lane *lane) {
@@ -164,14 +204,20 @@ void wsd_lane_emit(struct wsd_lane *lane, const char *signal, GVariant *values, 
   delivery->window_events++;
   delivery->window_octets += octets;
   wsd_delivery_send(delivery, lane->path, WSD_SERVER_INTERFACE, signal, values);
+  entry->sent = delivery->sent;
   if (!lane->acknowledges)
     schedule_ping(delivery, 0);
 }
 
+void wsd_lane_notify(struct wsd_lane *lane, const char *signal, GVariant *values) {
+  wsd_delivery_send(lane->delivery, lane->path, WSD_SERVER_INTERFACE, signal, values);
+}
+
 bool wsd_lane_acknowledge(struct wsd_lane *lane, guint64 events) {
-  if (events > lane->emitted)
+  if (events > lane->emitted + lane->repeats)
     return false;
   lane->acknowledges = true;
+  events = MIN(events, lane->emitted);
   if (events > lane->acknowledged)
     deliver(lane, G_MAXUINT64, events - lane->acknowledged);
   return true;
@@ -181,7 +227,14 @@ guint64 wsd_lane_emitted(const struct wsd_lane *lane) {
   return lane->emitted;
 }
 
+void wsd_lane_restore(struct wsd_lane *lane, guint64 emitted, guint64 repeats) {
+  lane->emitted = lane->acknowledged = emitted;
+  lane->repeats += repeats;
+}
+
 static bool has_unconfirmed(const struct wsd_delivery *delivery) {
+  if (unread(delivery) > WSD_UNREAD_OCTETS_ASK)
+    return true;
   for (GList *link = delivery->lanes.head; link; link = link->next) {
     const struct wsd_lane *lane = link->data;
     if (!lane->acknowledges && !g_queue_is_empty((GQueue *)&lane->entries))
@@ -211,11 +264,14 @@ static void on_ping_reply(GObject *source, GAsyncResult *result, gpointer data) 
   delivery->ping_in_flight = false;
   if (reply && g_strcmp0(g_dbus_message_get_sender(reply), delivery->name) == 0) {
     confirm(delivery);
+    mark_read(delivery, delivery->ping_sent);
     if (has_unconfirmed(delivery))
       schedule_ping(delivery, 0);
     return;
   }
   const char *name = reply ? g_dbus_message_get_error_name(reply) : error ? error->message : NULL;
+  if (g_strcmp0(name, "org.freedesktop.DBus.Error.AccessDenied") == 0)
+    mark_read(delivery, delivery->ping_sent); /* on such a bus nobody can tell, and calls are to be answered */
   if (!delivery->ping_denied_logged)
     g_message("%s: the bus did not deliver a Ping (%s); signals wait until the client calls Acknowledge. The bus "
               "policy has to "
@@ -232,6 +288,7 @@ static gboolean send_ping(gpointer data) {
     return G_SOURCE_REMOVE;
   g_autoptr(GDBusMessage) ping = g_dbus_message_new_method_call(delivery->name, "/", DBUS_PEER_INTERFACE, "Ping");
   delivery->ping_position = delivery->position;
+  delivery->ping_sent = delivery->sent;
   delivery->ping_in_flight = true;
   g_dbus_connection_send_message_with_reply(delivery->connection, ping, G_DBUS_SEND_MESSAGE_FLAGS_NONE, G_MAXINT, NULL,
                                             delivery->cancellable, on_ping_reply, delivery);

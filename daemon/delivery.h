@@ -7,6 +7,9 @@
  * Each server has a lane. The window moves when the app acknowledges a lane's events, or, for lanes never acknowledged, when the app replies to an
  * org.freedesktop.DBus.Peer.Ping sent behind them: messages to one receiver stay in order, so its reply proves that it has
  * read all before. Only the app's own reply counts, an error of the bus does not. One Ping is in flight per app.
+ *
+ * Replies and other signals are counted too, in octets: an app that makes calls and never reads would fill the bus with
+ * them just as well. When it has left too much unread it is behind, and its calls wait.
  */
 #pragma once
 
@@ -34,6 +37,13 @@ void wsd_delivery_abandon(struct wsd_delivery *delivery);
 void wsd_delivery_send(struct wsd_delivery *delivery, const char *path, const char *interface, const char *signal,
                        GVariant *values);
 
+/* Counts a message that is sent to the app beside the signals above: the reply to a call. */
+void wsd_delivery_charge(struct wsd_delivery *delivery, GDBusMessage *message);
+/* Whether the app has left so much unread that nothing more may be said to it before it has read some. */
+bool wsd_delivery_is_behind(const struct wsd_delivery *delivery);
+/* Calls `caught_up` once when that is over, unless the app leaves before. */
+void wsd_delivery_on_caught_up(struct wsd_delivery *delivery, void (*caught_up)(void *user), void *user);
+
 struct wsd_lane *wsd_lane_new(struct wsd_delivery *delivery, const char *path, const struct wsd_lane_events *events,
                               void *user);
 void wsd_lane_free(struct wsd_lane *lane);
@@ -45,6 +55,12 @@ void wsd_lane_want_room(struct wsd_lane *lane);
 /* Sends an event signal of org.wsserver1.Server, whether it fits or not. Takes floating `values`. `from_worker`: counted in `delivered`. */
 void wsd_lane_emit(struct wsd_lane *lane, const char *signal, GVariant *values, gsize octets, bool from_worker);
 
+/* A signal of the server that is no event. Takes floating `values`. */
+void wsd_lane_notify(struct wsd_lane *lane, const char *signal, GVariant *values);
+
 /* The app says how many events of this lane it has handled in total. False when that many were never sent. */
 bool wsd_lane_acknowledge(struct wsd_lane *lane, guint64 events);
 guint64 wsd_lane_emitted(const struct wsd_lane *lane);
+/* The lane goes on where an earlier process of the service ended: `emitted` events were sent and delivered. Of those that follow the first
+ * `repeats` may have reached the app before, so its count may be ahead of ours by as many. */
+void wsd_lane_restore(struct wsd_lane *lane, guint64 emitted, guint64 repeats);

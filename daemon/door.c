@@ -2,6 +2,7 @@
 #include "daemon/door.h"
 
 #include "daemon/call.h"
+#include "daemon/delivery.h"
 #include "daemon/inbox.h"
 #include "daemon/limits.h"
 #include "daemon/names.h"
@@ -45,6 +46,10 @@ static void refuse(struct wsd_door *door, GDBusMessage *message, const char *nam
   if (g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED)
     return;
   g_autoptr(GDBusMessage) reply = g_dbus_message_new_method_error_literal(message, name, text);
+  const char *sender = g_dbus_message_get_sender(message);
+  const struct wsd_app *app = sender ? g_hash_table_lookup(door->service->apps, sender) : NULL;
+  if (app)
+    wsd_delivery_charge(app->delivery, reply);
   g_dbus_connection_send_message(door->connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
 }
 
@@ -142,19 +147,41 @@ static void dispatch(struct wsd_door *door, struct wsd_app *app, GDBusMessage *m
     refuse(door, message, UNKNOWN_METHOD, "the object %s has no method %s", path, member);
 }
 
-/* Identity: asked of the bus at a client's first call; its calls wait in order until then. */
+/* Calls wait, in order, for two things: identity, asked of the bus at a client's first call, and for a client that does not
+ * read to go on reading. */
 
 struct introduction {
   struct wsd_door *door;
   struct wsd_app *app;
 };
 
+static void dispatch_waiting(struct wsd_door *door, struct wsd_app *app);
+
+static void on_caught_up(void *user) {
+  struct wsd_app *app = user;
+  dispatch_waiting(app->door, app);
+}
+
 static void dispatch_waiting(struct wsd_door *door, struct wsd_app *app) {
   GDBusMessage *message;
-  while ((message = g_queue_pop_head(&app->waiting))) {
+  wsd_app_ref(app);
+  while (!wsd_delivery_is_behind(app->delivery) && (message = g_queue_pop_head(&app->waiting))) {
     dispatch(door, app, message);
     g_object_unref(message);
   }
+  app->door = door;
+  if (!g_queue_is_empty(&app->waiting))
+    wsd_delivery_on_caught_up(app->delivery, on_caught_up, app);
+  wsd_app_unref(app);
+}
+
+/* For an app with an identity. */
+static void take(struct wsd_door *door, struct wsd_app *app, GDBusMessage *message) {
+  bool full = g_queue_get_length(&app->waiting) >= WSD_CALLS_PER_APP_MAX;
+  if (full)
+    return; /* one that does not read would not read a refusal either */
+  g_queue_push_tail(&app->waiting, g_object_ref(message));
+  dispatch_waiting(door, app);
 }
 
 static void refuse_waiting(struct wsd_door *door, struct wsd_app *app, const GError *error) {
@@ -201,7 +228,7 @@ static void on_message(void *user, GDBusMessage *message) {
     refuse(door, message, wsd_error_name(WSD_ERROR_LIMIT_EXCEEDED),
            "the service knows as many bus clients as it may; try again later");
   } else if (app->identity) {
-    dispatch(door, app, message);
+    take(door, app, message);
   } else if (g_queue_get_length(&app->waiting) >= WSD_CALLS_PER_APP_MAX) {
     refuse(door, message, wsd_error_name(WSD_ERROR_LIMIT_EXCEEDED),
            "at most %u calls may be in flight; wait for answers", WSD_CALLS_PER_APP_MAX);

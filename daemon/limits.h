@@ -19,9 +19,12 @@
 #define WSD_ADDRESS_TEXT_MAX 64u    /* octets of the option serverIP */
 
 #define WSD_LISTEN_BACKLOG 511
-#define WSD_CONNECTIONS_MAX 65535u    /* of one server; the worker is bounded the same way */
-#define WSD_WINDOW_EVENTS 64u         /* event signals on the way to one client ... */
-#define WSD_WINDOW_OCTETS (1u << 20)  /* ... and their octets; one larger alone is fine */
+#define WSD_CONNECTIONS_MAX 65535u         /* of one server; the worker is bounded the same way */
+#define WSD_WINDOW_EVENTS 64u              /* event signals on the way to one client ... */
+#define WSD_WINDOW_OCTETS (1u << 20)       /* ... and their octets; one larger alone is fine */
+#define WSD_UNREAD_OCTETS_ASK (256u << 10) /* sent to one client and maybe not read: from here on it gets a Ping ... */
+#define WSD_UNREAD_OCTETS_MAX (4u << 20)   /* ... and from here on its calls wait for the reply */
+#define WSD_MESSAGE_HEADER_COST 128u       /* octets a message is counted with beside its body */
 #define WSD_WORKER_WINDOW_EVENTS 256u /* unacknowledged events on one worker's channel: enough to keep the bus busy */
 #define WSD_WORKER_WINDOW_OCTETS (2u << 20)
 #define WSD_CHANNEL_QUEUE_HIGH (16u << 20) /* octets that wait for one worker; Send beyond: WouldBlock */
@@ -36,6 +39,13 @@
 #define WSD_RESTARTS_MAX 12u           /* in a row; beyond: the server has failed */
 #define WSD_RECONNECT_DELAY_MIN_MS 50u /* back-off between attempts to reach the bus, doubling */
 #define WSD_RECONNECT_DELAY_MAX_MS 5000u
+
+#define WSD_BARRIER_TIMEOUT_MS 5000u /* for the service manager to confirm what it keeps */
+#define WSD_STATE_MAX (4 << 20)      /* octets of the state kept over a restart */
+#define WSD_HAND_OVER_MS 1500u       /* for calls in flight to end when the service leaves */
+#define WSD_SETTLE_MS 200            /* for one worker to take what is queued for it, when the service leaves */
+#define WSD_FDS_PER_SERVER 3u        /* kept by the service manager: control socket, listener, pidfd */
+#define WSD_IDLE_EXIT_MAX 86400u     /* seconds */
 
 #define WSD_CONFIG_FILE_MAX (1u << 20) /* octets of one configuration file */
 #define WSD_CONFIG_LIST_MAX 64u        /* entries of one list in it */

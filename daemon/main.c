@@ -2,7 +2,9 @@
 /* wsserverd: options, signals, main loop. Everything else is in the library. */
 #include "daemon/bus.h"
 #include "daemon/config.h"
+#include "daemon/departure.h"
 #include "daemon/service.h"
+#include "daemon/supervisor.h"
 
 #include <glib-unix.h>
 #include <glib.h>
@@ -15,7 +17,9 @@
 #define WSD_WORKER_PATH "/usr/libexec/wsserverd/wsserver-worker"
 #endif
 
-enum { EXIT_USAGE = 2 };
+enum { EXIT_USAGE = 2, EXIT_IDLE = 77 };
+
+#define IDLE_CHECK_MS 250u
 
 struct options {
   gboolean session;
@@ -27,7 +31,11 @@ struct options {
 
 struct program {
   GMainLoop *loop;
+  struct wsd_supervisor *supervisor;
   struct wsd_service *service;
+  struct wsd_bus *bus;
+  struct wsd_departure *departure; /* NULL: not leaving */
+  gint64 idle_since;               /* monotonic microseconds */
   int status;
 };
 
@@ -44,7 +52,8 @@ static bool parse_options(int *argc, char ***argv, struct options *options) {
   g_option_context_add_main_entries(context, entries, NULL);
   g_option_context_set_description(
       context,
-      "Exit status: 0 ended in order, 1 failed (the configuration is faulty, the bus name is taken), 2 wrong usage.\n"
+      "Exit status: 0 ended in order, 1 failed (the configuration is faulty, the bus name is taken), 2 wrong usage, "
+      "77 idle for as long as configured.\n"
       "Environment: WSSERVERD_WORKER is the path of wsserver-worker, for running from a build folder.\n");
   g_autoptr(GError) error = NULL;
   if (!g_option_context_parse(context, argc, argv, &error)) {
@@ -68,24 +77,51 @@ static char *bus_address(const struct options *options, GError **error) {
   return g_dbus_address_get_for_bus_sync(options->session ? G_BUS_TYPE_SESSION : G_BUS_TYPE_SYSTEM, NULL, error);
 }
 
-static gboolean on_terminate(gpointer data) {
-  struct program *program = data;
+static void on_departed(void *user) {
+  struct program *program = user;
   g_main_loop_quit(program->loop);
+}
+
+static void leave(struct program *program, int status) {
+  if (program->departure)
+    return;
+  program->status = status;
+  program->departure = wsd_departure_begin(program->service, program->bus, on_departed, program);
+}
+
+static gboolean on_terminate(gpointer data) {
+  leave(data, EXIT_SUCCESS);
+  return G_SOURCE_CONTINUE;
+}
+
+/* Leaves when there was no server for as long as configured; the next call starts the service again. */
+static gboolean check_idle(gpointer data) {
+  struct program *program = data;
+  guint limit = program->service->config->idle_exit_seconds;
+  gint64 now = g_get_monotonic_time();
+  if (limit == 0 || wsd_service_calls(program->service) > 0 || g_tree_nnodes(program->service->servers) > 0)
+    program->idle_since = now;
+  else if (now - program->idle_since >= limit * G_TIME_SPAN_SECOND)
+    leave(program, EXIT_IDLE);
   return G_SOURCE_CONTINUE;
 }
 
 static gboolean on_hangup(gpointer data) {
   struct program *program = data;
   g_autoptr(GError) error = NULL;
+  wsd_supervisor_reloading(program->supervisor);
   if (wsd_service_reload(program->service, &error))
     g_message("configuration read again");
   else
     g_warning("configuration not changed: %s", error->message);
+  wsd_supervisor_ready(program->supervisor);
   return G_SOURCE_CONTINUE;
 }
 
 static void on_bus_ready(void *user) {
-  (void)user;
+  struct program *program = user;
+  program->idle_since = g_get_monotonic_time();
+  wsd_supervisor_ready(program->supervisor);
   g_message("wsserverd " WSSERVERD_VERSION " is ready");
 }
 
@@ -117,10 +153,12 @@ static int run(struct program *program, const char *address) {
       g_unix_signal_add(SIGTERM, on_terminate, program),
       g_unix_signal_add(SIGINT, on_terminate, program),
       g_unix_signal_add(SIGHUP, on_hangup, program),
+      g_timeout_add(IDLE_CHECK_MS, check_idle, program),
   };
-  struct wsd_bus *bus = wsd_bus_new(program->service, address, &bus_events, program);
+  program->bus = wsd_bus_new(program->service, address, &bus_events, program);
   g_main_loop_run(program->loop);
-  wsd_bus_free(bus);
+  wsd_departure_free(program->departure);
+  wsd_bus_free(program->bus);
   for (size_t i = 0; i < G_N_ELEMENTS(sources); i++)
     g_source_remove(sources[i]);
   g_main_loop_unref(program->loop);
@@ -149,10 +187,11 @@ static int start(const struct options *options) {
   }
   const char *worker = g_getenv("WSSERVERD_WORKER");
   bool system_bus = !options->session && !options->address;
-  struct program program = {0};
-  program.service = wsd_service_new(&source, config, worker ? worker : WSD_WORKER_PATH, system_bus);
+  struct program program = {.supervisor = wsd_supervisor_new()};
+  program.service = wsd_service_new(&source, config, worker ? worker : WSD_WORKER_PATH, system_bus, program.supervisor);
   int status = run(&program, address);
   wsd_service_free(program.service);
+  wsd_supervisor_free(program.supervisor);
   return status;
 }
 

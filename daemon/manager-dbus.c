@@ -2,16 +2,33 @@
 #include "daemon/face.h"
 
 #include "daemon/device-profile.h"
+#include "daemon/keeper.h"
 #include "daemon/server-query.h"
+
+/* An object that was promised is there after a crash too. */
+struct creation {
+  struct wsd_call *call;
+  char *path;
+};
+
+static void on_created(void *user) {
+  struct creation *creation = user;
+  wsd_call_return(creation->call, g_variant_new("(o)", creation->path));
+  g_free(creation->path);
+  g_free(creation);
+}
 
 static void create_server(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
   (void)object;
   GError *error = NULL;
   struct wsd_server *server = wsd_service_create_server(service, call->app, &error);
-  if (server)
-    wsd_call_return(call, g_variant_new("(o)", wsd_server_path(server)));
-  else
+  if (!server) {
     wsd_call_take_error(call, error);
+    return;
+  }
+  struct creation *creation = g_new(struct creation, 1);
+  *creation = (struct creation){call, g_strdup(wsd_server_path(server))};
+  wsd_keeper_commit(service->keeper, on_created, creation);
 }
 
 /* ListServers waits until every worker has told its counters. */

@@ -4,11 +4,13 @@
 #include "daemon/app.h"
 #include "daemon/delivery.h"
 #include "daemon/device-profile.h"
+#include "daemon/keeper.h"
 #include "daemon/limits.h"
 #include "daemon/listener.h"
 #include "daemon/names.h"
 #include "daemon/server-query.h"
 #include "daemon/service.h"
+#include "daemon/state.h"
 #include "daemon/traffic.h"
 
 #include <errno.h>
@@ -26,7 +28,10 @@ struct wsd_server {
   int listener; /* -1: none */
   struct wsd_worker *worker;
   bool worker_ready;
-  guint64 generation; /* of the last worker; never reused, so that connection ids are not */
+  guint64 generation;    /* of the last worker; never reused, so that connection ids are not */
+  int worker_channel;    /* the worker's end of its channel, until it is handed over; else -1 */
+  guint64 events_before; /* event signals sent before the worker's first */
+  bool settled;          /* nothing that was sent will be repeated by the worker */
   struct wsd_traffic *traffic;
   struct wsd_query *query;
   struct wsc_counters counters;
@@ -60,7 +65,7 @@ struct wsd_server *wsd_server_new(struct wsd_service *service, struct wsd_app *a
   server->app = wsd_app_ref(app);
   server->number = number;
   server->path = g_strdup_printf(WSD_SERVERS_PATH "/%" G_GUINT64_FORMAT, number);
-  server->listener = -1;
+  server->listener = server->worker_channel = -1;
   server->traffic = wsd_traffic_new(app->delivery, server->path, &traffic_events, server);
   server->query = wsd_query_new();
   server->stop_calls = g_ptr_array_new();
@@ -132,6 +137,7 @@ static void set_state(struct wsd_server *server, enum wsd_server_state state) {
   if (server->state == state)
     return;
   server->state = state;
+  wsd_keeper_touch(server->service->keeper);
   GVariantBuilder changed;
   g_variant_builder_init(&changed, G_VARIANT_TYPE_VARDICT);
   g_variant_builder_add(&changed, "{sv}", "State", g_variant_new_string(wsd_server_state_name(state)));
@@ -148,14 +154,39 @@ static void clear_timer(struct wsd_server *server) {
   g_clear_handle_id(&server->timer, g_source_remove);
 }
 
+/* Descriptors that outlive the process are kept under "kind-number". */
+static void keep(struct wsd_server *server, const char *kind, int fd) {
+  g_autofree char *name = g_strdup_printf("%s-%" G_GUINT64_FORMAT, kind, server->number);
+  if (fd >= 0)
+    wsd_supervisor_keep(server->service->supervisor, name, fd);
+}
+
+static void keep_no_longer(struct wsd_server *server, const char *kind) {
+  g_autofree char *name = g_strdup_printf("%s-%" G_GUINT64_FORMAT, kind, server->number);
+  wsd_supervisor_drop(server->service->supervisor, name);
+}
+
 static void drop_listener(struct wsd_server *server) {
-  if (server->listener >= 0)
-    wsd_listener_close(server->listener);
+  if (server->listener < 0)
+    return;
+  keep_no_longer(server, "listener");
+  wsd_listener_close(server->listener);
   server->listener = -1;
+}
+
+static void close_worker_channel(struct wsd_server *server) {
+  if (server->worker_channel >= 0)
+    close(server->worker_channel);
+  server->worker_channel = -1;
 }
 
 static void drop_worker(struct wsd_server *server) {
   clear_timer(server);
+  if (server->worker) {
+    keep_no_longer(server, "control");
+    keep_no_longer(server, "pidfd");
+  }
+  close_worker_channel(server);
   server->worker_ready = false;
   wsd_traffic_detach(server->traffic);
   g_clear_pointer(&server->worker, wsd_worker_free);
@@ -191,30 +222,62 @@ static struct wsd_worker_settings worker_settings(const struct wsd_server *serve
   };
 }
 
+/* A worker that has its listener and its channel is let into the world only when everything that would bring it back after a
+ * crash is kept: its control socket, the listener, and the number of its generation. */
+struct introduction {
+  struct wsd_server *server; /* holds a reference */
+  guint64 generation;
+};
+
+static void on_worker_kept(void *user) {
+  g_autofree struct introduction *introduction = user;
+  struct wsd_server *server = introduction->server;
+  if (server->worker && server->worker_channel >= 0 && server->generation == introduction->generation) {
+    struct wsd_worker_settings settings = worker_settings(server);
+    wsd_worker_configure(server->worker, &settings, server->listener, server->worker_channel);
+    close_worker_channel(server);
+  }
+  wsd_server_unref(server);
+}
+
+static void introduce_worker(struct wsd_server *server) {
+  struct introduction *introduction = g_new(struct introduction, 1);
+  *introduction = (struct introduction){wsd_server_ref(server), server->generation};
+  keep(server, "control", wsd_worker_control(server->worker));
+  keep(server, "pidfd", wsd_worker_pidfd(server->worker));
+  wsd_keeper_commit(server->service->keeper, on_worker_kept, introduction);
+}
+
+static bool open_channel(int channel[2], GError **error) {
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, channel) == 0)
+    return true;
+  g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "cannot open a channel: %s; try again later", g_strerror(errno));
+  return false;
+}
+
 /* Starts a worker on the listener. When it cannot even be spawned, there is no worker and `error` says why. */
 static bool start_worker(struct wsd_server *server, GError **error) {
   int channel[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, channel) < 0) {
-    g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "cannot open a channel: %s; try again later", g_strerror(errno));
+  if (!open_channel(channel, error))
+    return false;
+  server->worker = wsd_worker_spawn(server->service->worker_path, &worker_events, server, error);
+  if (!server->worker) {
+    close(channel[0]);
+    close(channel[1]);
     return false;
   }
-  server->worker = wsd_worker_spawn(server->service->worker_path, &worker_events, server, error);
-  if (server->worker) {
-    server->generation++;
-    struct wsd_worker_settings settings = worker_settings(server);
-    wsd_worker_configure(server->worker, &settings, server->listener, channel[1]);
-    wsd_traffic_attach(server->traffic, channel[0], server->generation, server->options.max_message);
-    server->timer = g_timeout_add(server->service->timing.ready_timeout, on_ready_timeout, server);
-  } else {
-    close(channel[0]);
-  }
-  close(channel[1]);
-  return server->worker != NULL;
+  server->generation++;
+  server->events_before = wsd_traffic_emitted(server->traffic);
+  server->worker_channel = channel[1];
+  wsd_traffic_attach(server->traffic, channel[0], server->generation, server->options.max_message);
+  server->timer = g_timeout_add(server->service->timing.ready_timeout, on_ready_timeout, server);
+  introduce_worker(server);
+  return true;
 }
 
 static void on_ready(void *user) {
   struct wsd_server *server = user;
-  if (server->worker_ready || (server->state != WSD_SERVER_STARTING && server->state != WSD_SERVER_RUNNING))
+  if (server->state != WSD_SERVER_STARTING && server->state != WSD_SERVER_RUNNING)
     return;
   clear_timer(server);
   server->worker_ready = true;
@@ -394,6 +457,7 @@ void wsd_server_start(struct wsd_server *server, struct wsd_call *call) {
   wsd_start_options_clear(&server->options);
   server->options = options;
   server->listener = listener;
+  keep(server, "listener", listener);
   server->counters = (struct wsc_counters){0};
   server->restarts = 0;
   server->start_call = call;
@@ -484,4 +548,135 @@ void wsd_server_close(struct wsd_server *server, struct wsd_call *call) {
 
 void wsd_server_acknowledge(struct wsd_server *server, struct wsd_call *call) {
   wsd_traffic_acknowledge(server->traffic, call);
+}
+
+/* Survival */
+
+void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server *kept) {
+  const struct wsd_identity *owner = server->app->identity;
+  const struct wsd_start_options *options = &server->options;
+  kept->number = server->number;
+  kept->owner = g_strdup(server->app->name);
+  kept->owner_uid = owner ? owner->uid : G_MAXUINT32;
+  kept->owner_label = g_strdup(owner ? owner->label : NULL);
+  kept->state = g_strdup(wsd_server_state_name(server->state));
+  kept->options = *options;
+  kept->options.server_ip = g_strdup(options->server_ip);
+  kept->options.protocol = g_strdup(options->protocol);
+  kept->generation = server->generation;
+  kept->worker_version = WSC_CONTROL_VERSION;
+  kept->events_before = server->worker ? server->events_before : wsd_traffic_emitted(server->traffic);
+  kept->settled = server->settled;
+}
+
+/* The worker goes on; it gets a fresh channel, for the old one may end in half a record. */
+static bool adopt_worker(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int pidfd) {
+  int channel[2];
+  g_autoptr(GError) error = NULL;
+  if (control < 0 || kept->worker_version != WSC_CONTROL_VERSION || !open_channel(channel, &error))
+    return false;
+  server->worker = wsd_worker_adopt(control, pidfd, &worker_events, server);
+  server->worker_ready = true;
+  server->ready_at = g_get_monotonic_time();
+  server->events_before = kept->events_before;
+  wsd_traffic_adopt(server->traffic, channel[0], server->generation, server->options.max_message, kept->events_before,
+                    kept->settled);
+  server->timer = g_timeout_add(server->service->timing.ready_timeout, on_ready_timeout, server);
+  struct wsd_worker_settings settings = worker_settings(server);
+  wsd_worker_attach(server->worker, &settings, channel[1]);
+  close(channel[1]);
+  return true;
+}
+
+/* Its connections were known to it alone, so there is no Closed for each of them. */
+static void replace_worker(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int pidfd) {
+  if (control >= 0)
+    close(control); /* kept no longer either, below: it says 1001 to its peers and leaves */
+  if (pidfd >= 0)
+    close(pidfd);
+  keep_no_longer(server, "control");
+  keep_no_longer(server, "pidfd");
+  wsd_traffic_restore(server->traffic, kept->events_before);
+  wsd_traffic_error(
+      server->traffic, WSD_ERROR_FAILED,
+      "the server's process ended while the service was away: all its connections are lost, and it is started again");
+  restart_later(server);
+}
+
+static void adopt_running(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int listener,
+                          int pidfd) {
+  server->state = WSD_SERVER_RUNNING;
+  server->listener = listener;
+  if (!adopt_worker(server, kept, control, pidfd))
+    replace_worker(server, kept, control, pidfd);
+  if (g_str_equal(kept->state, "stopping") && server->state == WSD_SERVER_RUNNING)
+    begin_stop(server);
+}
+
+/* Nothing serves it: what is there of it is let go. */
+static void adopt_idle(struct wsd_server *server, const struct wsd_kept_server *kept, const int *fds) {
+  static const char *const kinds[] = {"control", "listener", "pidfd"};
+  for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+    if (fds[i] >= 0)
+      close(fds[i]);
+    keep_no_longer(server, kinds[i]);
+  }
+  wsd_traffic_restore(server->traffic, kept->events_before);
+  bool was_active = g_str_equal(kept->state, "running") || g_str_equal(kept->state, "starting");
+  server->state = g_str_equal(kept->state, "created")  ? WSD_SERVER_CREATED
+                  : g_str_equal(kept->state, "failed") ? WSD_SERVER_FAILED
+                                                       : WSD_SERVER_STOPPED;
+  if (!was_active)
+    return;
+  server->state = WSD_SERVER_FAILED;
+  wsd_traffic_error(
+      server->traffic, WSD_ERROR_FAILED,
+      "the server's socket was lost while the service was away: the server has failed; call Start to try again");
+}
+
+void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int listener,
+                      int pidfd) {
+  wsd_start_options_clear(&server->options);
+  server->options = kept->options;
+  server->options.server_ip = g_strdup(kept->options.server_ip);
+  server->options.protocol = g_strdup(kept->options.protocol);
+  server->generation = kept->generation;
+  bool active = g_str_equal(kept->state, "running") || g_str_equal(kept->state, "starting") ||
+                g_str_equal(kept->state, "stopping");
+  if (active && listener >= 0)
+    adopt_running(server, kept, control, listener, pidfd);
+  else if (active && g_str_equal(kept->state, "stopping") && control >= 0)
+    adopt_running(server, kept, control, -1, pidfd);
+  else
+    adopt_idle(server, kept, (const int[]){control, listener, pidfd});
+}
+
+void wsd_server_hold(struct wsd_server *server) {
+  wsd_traffic_hold(server->traffic);
+}
+
+void wsd_server_settle(struct wsd_server *server) {
+  server->settled = wsd_traffic_settle(server->traffic);
+}
+
+void wsd_server_let_go(struct wsd_server *server) {
+  static const char text[] = "the service is being restarted; call again";
+  clear_timer(server);
+  close_worker_channel(server);
+  server->worker_ready = false;
+  wsd_traffic_let_go(server->traffic);
+  wsd_traffic_fail_calls(server->traffic, WSD_ERROR_SHUTTING_DOWN, text);
+  g_clear_pointer(&server->worker, wsd_worker_let_go);
+  if (server->listener >= 0)
+    close(server->listener); /* no shutdown: it lives on */
+  server->listener = -1;
+  if (server->start_call)
+    wsd_call_fail(g_steal_pointer(&server->start_call), WSD_ERROR_SHUTTING_DOWN, text);
+  for (guint i = 0; i < server->stop_calls->len; i++)
+    wsd_call_fail(server->stop_calls->pdata[i], WSD_ERROR_SHUTTING_DOWN, text);
+  g_ptr_array_set_size(server->stop_calls, 0);
+  bool stopping = server->state == WSD_SERVER_STOPPING;
+  server->state = WSD_SERVER_STOPPED;
+  if (stopping)
+    wsd_server_unref(server); /* taken by begin_stop() */
 }

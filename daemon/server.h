@@ -15,6 +15,7 @@
 #include "daemon/worker-process.h"
 
 struct wsd_query;
+struct wsd_kept_server;
 struct wsd_service;
 struct wsd_server;
 
@@ -48,6 +49,16 @@ void wsd_server_send(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_broadcast(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_close(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_acknowledge(struct wsd_server *server, struct wsd_call *call);
+
+/* What a later process of the service has to know. */
+void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server *kept);
+/* Into the state in which an earlier process left it. Takes the descriptors; -1 for one that is not there. */
+void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int listener,
+                      int pidfd);
+/* The process is about to leave: no further events; then everything is acknowledged; then the worker is left alone. */
+void wsd_server_hold(struct wsd_server *server);
+void wsd_server_settle(struct wsd_server *server);
+void wsd_server_let_go(struct wsd_server *server);
 
 /* The device may not run servers any more: Error, then as Stop. */
 void wsd_server_forbid(struct wsd_server *server, const char *profile);

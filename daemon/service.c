@@ -3,6 +3,7 @@
 
 #include "daemon/delivery.h"
 #include "daemon/device-profile.h"
+#include "daemon/keeper.h"
 #include "daemon/limits.h"
 #include "daemon/names.h"
 #include "daemon/server.h"
@@ -15,8 +16,10 @@ static gint compare_numbers(gconstpointer a, gconstpointer b, gpointer unused) {
 }
 
 struct wsd_service *wsd_service_new(const struct wsd_config_source *config_source, struct wsd_config *config,
-                                    const char *worker_path, bool system_bus) {
+                                    const char *worker_path, bool system_bus, struct wsd_supervisor *supervisor) {
   struct wsd_service *service = g_new0(struct wsd_service, 1);
+  service->supervisor = supervisor;
+  service->keeper = wsd_keeper_new(service, supervisor);
   service->config_source = *config_source;
   service->config = config;
   service->worker_path = g_strdup(worker_path);
@@ -56,6 +59,8 @@ static void drop_all_apps(struct wsd_service *service) {
 void wsd_service_free(struct wsd_service *service) {
   drop_all_apps(service);
   g_clear_object(&service->connection);
+  g_clear_pointer(&service->keeper, wsd_keeper_free);
+  g_free(service->bus_guid);
   g_hash_table_unref(service->apps);
   g_tree_unref(service->servers);
   wsd_config_free(service->config);
@@ -107,9 +112,19 @@ struct wsd_server *wsd_service_create_server(struct wsd_service *service, struct
                 WSD_SERVERS_MAX);
     return NULL;
   }
-  struct wsd_server *server = wsd_server_new(service, app, ++service->last_number);
+  if (wsd_supervisor_room(service->supervisor) / WSD_FDS_PER_SERVER <= (guint)g_tree_nnodes(service->servers)) {
+    g_set_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED,
+                "the service manager keeps no more descriptors for this service; try again when another app has "
+                "released a server");
+    return NULL;
+  }
+  return wsd_service_restore_server(service, app, ++service->last_number);
+}
+
+struct wsd_server *wsd_service_restore_server(struct wsd_service *service, struct wsd_app *app, guint64 number) {
+  struct wsd_server *server = wsd_server_new(service, app, number);
   g_ptr_array_add(app->servers, server);
-  g_tree_insert(service->servers, g_memdup2(&service->last_number, sizeof(guint64)), server);
+  g_tree_insert(service->servers, g_memdup2(&number, sizeof number), server);
   return server;
 }
 
@@ -136,7 +151,48 @@ GPtrArray *wsd_service_visible_servers(struct wsd_service *service, const struct
 void wsd_service_forget_server(struct wsd_service *service, struct wsd_server *server) {
   guint64 number = wsd_server_number(server);
   g_tree_remove(service->servers, &number);
+  wsd_keeper_touch(service->keeper);
   g_ptr_array_remove(wsd_server_app(server)->servers, server);
+}
+
+guint wsd_service_calls(const struct wsd_service *service) {
+  guint calls = 0;
+  GHashTableIter iterator;
+  gpointer app;
+  g_hash_table_iter_init(&iterator, service->apps);
+  while (g_hash_table_iter_next(&iterator, NULL, &app))
+    calls += ((struct wsd_app *)app)->calls + g_queue_get_length(&((struct wsd_app *)app)->waiting);
+  return calls;
+}
+
+static void each_server(struct wsd_service *service, void (*act)(struct wsd_server *server)) {
+  for (GTreeNode *node = g_tree_node_first(service->servers); node; node = g_tree_node_next(node))
+    act(g_tree_node_value(node));
+}
+
+void wsd_service_hold(struct wsd_service *service) {
+  each_server(service, wsd_server_hold);
+}
+
+/* What remains of this process must not touch what is kept for the next. */
+struct leaving {
+  struct wsd_service *service;
+  void (*done)(void *user);
+  void *user;
+};
+
+static void on_kept(void *user) {
+  g_autofree struct leaving *leaving = user;
+  each_server(leaving->service, wsd_server_let_go);
+  g_clear_pointer(&leaving->service->keeper, wsd_keeper_free);
+  leaving->done(leaving->user);
+}
+
+void wsd_service_let_go(struct wsd_service *service, void (*done)(void *user), void *user) {
+  struct leaving *leaving = g_new(struct leaving, 1);
+  *leaving = (struct leaving){service, done, user};
+  each_server(service, wsd_server_settle);
+  wsd_keeper_commit(service->keeper, on_kept, leaving);
 }
 
 /* The Manager's properties concern every client that has a server. */

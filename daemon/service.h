@@ -9,7 +9,9 @@
 #include "daemon/call.h"
 #include "daemon/config.h"
 
+struct wsd_keeper;
 struct wsd_server;
+struct wsd_supervisor;
 
 /* How long things may take, in milliseconds; see limits.h. Only tests change it. */
 struct wsd_timing {
@@ -24,15 +26,18 @@ struct wsd_service {
   bool system_bus; /* the real one: default administrators apply */
   char *worker_path;
   struct wsd_timing timing;
+  struct wsd_supervisor *supervisor;
+  struct wsd_keeper *keeper;
   GDBusConnection *connection; /* NULL while there is none */
+  char *bus_guid;              /* of that bus */
   GHashTable *apps;            /* by unique name; holds references */
   GTree *servers;              /* by number; the apps hold the references */
   guint64 last_number;
 };
 
-/* Takes `config`; the paths of `config_source` must live as long as the service. */
+/* Takes `config`; the paths of `config_source` and the supervisor must live as long as the service. */
 struct wsd_service *wsd_service_new(const struct wsd_config_source *config_source, struct wsd_config *config,
-                                    const char *worker_path, bool system_bus);
+                                    const char *worker_path, bool system_bus, struct wsd_supervisor *supervisor);
 void wsd_service_free(struct wsd_service *service);
 
 /* The connection is up: from here on calls may come. NULL: it is lost, and with it every app. */
@@ -49,8 +54,18 @@ struct wsd_server *wsd_service_create_server(struct wsd_service *service, struct
 struct wsd_server *wsd_service_find_server(struct wsd_service *service, const struct wsd_app *app, guint64 number);
 /* The same for all, in the order of their numbers. Free the array with g_ptr_array_unref(); it holds references. */
 GPtrArray *wsd_service_visible_servers(struct wsd_service *service, const struct wsd_app *app);
+/* A server of an earlier process of the service, under its old number. */
+struct wsd_server *wsd_service_restore_server(struct wsd_service *service, struct wsd_app *app, guint64 number);
 /* Called by a server that is being released. */
 void wsd_service_forget_server(struct wsd_service *service, struct wsd_server *server);
+
+/* Calls that were not answered yet. */
+guint wsd_service_calls(const struct wsd_service *service);
+/* The process is about to leave: no further events. */
+void wsd_service_hold(struct wsd_service *service);
+/* Everything is said: workers are left alone, and the state says how far each has got. `done` is called when that is safe; after it
+ * the service can only be freed. */
+void wsd_service_let_go(struct wsd_service *service, void (*done)(void *user), void *user);
 
 /* Reads the configuration again and applies it; on a fault everything stays as it was. */
 bool wsd_service_reload(struct wsd_service *service, GError **error);

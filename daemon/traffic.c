@@ -30,10 +30,12 @@ struct wsd_traffic {
   GQueue pending;              /* of struct pending, by position */
   guint64 generation, last_id, max_message;
   guint32 queue_high;
-  bool welcomed, open;
-  guint64 from_worker;  /* events emitted and not yet delivered */
-  guint64 stale;        /* how many of those came from a worker before this one */
-  guint64 acknowledged; /* events of this worker that reached the app */
+  bool welcomed, open, held;
+  bool adopts, settled;  /* the worker was left behind by an earlier process */
+  guint64 events_before; /* this worker's first */
+  guint64 from_worker;   /* events emitted and not yet delivered */
+  guint64 stale;         /* how many of those came from a worker before this one */
+  guint64 acknowledged;  /* events of this worker that reached the app */
   guint acknowledge_source;
 };
 
@@ -103,14 +105,27 @@ static void emit(struct wsd_traffic *traffic, const char *signal, GVariant *valu
 
 /* Records of the worker */
 
+/* The worker's events up to first_event - 1 were acknowledged; those that follow may have been sent. */
+static void resume(struct wsd_traffic *traffic, const struct wsc_welcome *welcome) {
+  traffic->acknowledged = welcome->first_event - 1;
+  guint32 repeats = traffic->settled ? 0 : welcome->repeats;
+  wsd_lane_restore(traffic->lane, traffic->events_before + traffic->acknowledged, repeats);
+  if (repeats > 0)
+    wsd_lane_notify(traffic->lane, "Recovered", g_variant_new("(u)", repeats));
+}
+
 static const char *take_welcome(struct wsd_traffic *traffic, const struct wsc_record *record) {
   struct wsc_welcome welcome;
   if (!wsc_welcome_decode(record->body, record->header.size, &welcome))
     return "WELCOME is malformed";
   if (welcome.generation != traffic->generation || !welcome.acknowledged || welcome.queue_high == 0)
     return "WELCOME does not fit what was asked for";
+  if (!traffic->adopts && (welcome.first_event != 1 || welcome.repeats != 0))
+    return "WELCOME of a new worker tells of earlier events";
   traffic->welcomed = true;
   traffic->queue_high = welcome.queue_high;
+  if (traffic->adopts)
+    resume(traffic, &welcome);
   return NULL;
 }
 
@@ -221,7 +236,7 @@ static bool on_ready(void *user, const struct wsc_record *record) {
   struct wsd_traffic *traffic = user;
   if (!wsc_type_is_event(record->header.type))
     return true;
-  if (!traffic->open)
+  if (!traffic->open || traffic->held)
     return false;
   if (wsd_lane_has_room(traffic->lane, record->header.size))
     return true;
@@ -248,7 +263,7 @@ static void on_written(void *user) {
 
 /* Life of the link */
 
-void wsd_traffic_attach(struct wsd_traffic *traffic, int fd, guint64 generation, guint64 max_message) {
+static void link_to(struct wsd_traffic *traffic, int fd, guint64 generation, guint64 max_message) {
   static const struct wsd_channel_events channel_events = {on_ready, on_record, on_ended};
   g_assert(!traffic->channel);
   traffic->generation = generation;
@@ -259,6 +274,46 @@ void wsd_traffic_attach(struct wsd_traffic *traffic, int fd, guint64 generation,
   traffic->acknowledged = 0;
   traffic->channel = wsd_channel_new(fd, max_message, &channel_events, traffic);
   wsd_channel_on_written(traffic->channel, on_written);
+}
+
+void wsd_traffic_attach(struct wsd_traffic *traffic, int fd, guint64 generation, guint64 max_message) {
+  traffic->adopts = false;
+  link_to(traffic, fd, generation, max_message);
+}
+
+void wsd_traffic_adopt(struct wsd_traffic *traffic, int fd, guint64 generation, guint64 max_message,
+                       guint64 events_before, bool settled) {
+  traffic->adopts = true;
+  traffic->settled = settled;
+  traffic->events_before = events_before;
+  link_to(traffic, fd, generation, max_message);
+}
+
+guint64 wsd_traffic_emitted(const struct wsd_traffic *traffic) {
+  return wsd_lane_emitted(traffic->lane);
+}
+
+void wsd_traffic_restore(struct wsd_traffic *traffic, guint64 emitted) {
+  wsd_lane_restore(traffic->lane, emitted, 0);
+}
+
+void wsd_traffic_hold(struct wsd_traffic *traffic) {
+  traffic->held = true;
+}
+
+bool wsd_traffic_settle(struct wsd_traffic *traffic) {
+  if (!traffic->channel || !traffic->welcomed)
+    return false;
+  traffic->acknowledged += traffic->from_worker - traffic->stale;
+  traffic->from_worker = traffic->stale = 0;
+  g_clear_handle_id(&traffic->acknowledge_source, g_source_remove);
+  send_acknowledge(traffic);
+  return wsd_channel_flush(traffic->channel, WSD_SETTLE_MS);
+}
+
+void wsd_traffic_let_go(struct wsd_traffic *traffic) {
+  g_clear_handle_id(&traffic->acknowledge_source, g_source_remove);
+  g_clear_pointer(&traffic->channel, wsd_channel_free);
 }
 
 void wsd_traffic_open(struct wsd_traffic *traffic) {

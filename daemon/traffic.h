@@ -27,6 +27,21 @@ void wsd_traffic_free(struct wsd_traffic *traffic);
 /* A worker's channel: takes `fd`. Events wait until wsd_traffic_open(). */
 void wsd_traffic_attach(struct wsd_traffic *traffic, int fd, guint64 generation, guint64 max_message);
 void wsd_traffic_open(struct wsd_traffic *traffic);
+/* As wsd_traffic_attach(), for a worker that an earlier process of the service left behind: `events_before` event signals were sent before
+ * the worker's first. Unless `settled`, what the worker repeats is announced with Recovered. */
+void wsd_traffic_adopt(struct wsd_traffic *traffic, int fd, guint64 generation, guint64 max_message,
+                       guint64 events_before, bool settled);
+/* How many event signals were sent in all. */
+guint64 wsd_traffic_emitted(const struct wsd_traffic *traffic);
+/* For a server without a worker: so many were sent by an earlier process. */
+void wsd_traffic_restore(struct wsd_traffic *traffic, guint64 emitted);
+/* No further events, until a later process of the service goes on. */
+void wsd_traffic_hold(struct wsd_traffic *traffic);
+/* Acknowledges every event that was sent, because the bus has it, and writes what is queued. False when that could not be done at
+ * once: then events will be repeated. */
+bool wsd_traffic_settle(struct wsd_traffic *traffic);
+/* Drops the link without reading it to its end: a later process gets what is left. */
+void wsd_traffic_let_go(struct wsd_traffic *traffic);
 /* From here on events go out whether the window has room or not: the server stops, and what is left is bounded. */
 void wsd_traffic_drain(struct wsd_traffic *traffic);
 /* Reads the link to its end and drops it. Connections that are left over stay until wsd_traffic_close_all(). */

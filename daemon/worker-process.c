@@ -8,6 +8,7 @@
 #include <glib-unix.h>
 #include <signal.h>
 #include <sys/socket.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 struct request {
@@ -27,8 +28,10 @@ struct process {
 struct wsd_worker {
   struct wsd_worker_events events;
   void *user;
-  struct process *process;
+  struct process *process; /* NULL: adopted, not our child */
   int control;
+  int pidfd;
+  bool synchronised; /* what it says is meant for us */
   guint source;
   guint gone_source;
   guint32 last_tag;
@@ -75,7 +78,8 @@ static void lose(struct wsd_worker *worker) {
 }
 
 static void break_off(struct wsd_worker *worker, const char *fault) {
-  g_warning("worker %d broke the rules of the control socket and is ended: %s", (int)worker->process->pid, fault);
+  g_warning("worker %d broke the rules of the control socket and is ended: %s",
+            worker->process ? (int)worker->process->pid : 0, fault);
   wsd_worker_kill(worker);
   lose(worker);
 }
@@ -89,6 +93,9 @@ static char *record_text(const struct wsc_control_record *record) {
 
 static void handle_answer(struct wsd_worker *worker, const struct wsc_control_record *record) {
   struct request *request = g_queue_peek_head(&worker->requests);
+  bool fits = request && request->tag == record->tag && request->expected == record->type;
+  if (!fits && !worker->synchronised)
+    return;
   if (!request || request->tag != record->tag || request->expected != record->type) {
     break_off(worker, "an answer that nobody asked for");
     return;
@@ -110,6 +117,8 @@ static void handle_stopped(struct wsd_worker *worker, const struct wsc_control_r
 
 static void handle_record(struct wsd_worker *worker, const struct wsc_control_record *record) {
   g_autofree char *text = NULL;
+  if (!worker->synchronised && record->type != WSC_CONTROL_COUNTERS)
+    return;
   switch (record->type) {
   case WSC_CONTROL_READY:
     worker->events.ready(worker->user);
@@ -185,6 +194,18 @@ static bool spawn(const char *path, int control, GPid *pid, GError **error) {
   return false;
 }
 
+static struct wsd_worker *worker_new(int control, int pidfd, const struct wsd_worker_events *events, void *user) {
+  struct wsd_worker *worker = g_new0(struct wsd_worker, 1);
+  worker->events = *events;
+  worker->user = user;
+  worker->control = control;
+  worker->pidfd = pidfd;
+  worker->last_tag = g_random_int(); /* answers that an earlier process was owed do not fit ours */
+  g_queue_init(&worker->requests);
+  worker->source = g_unix_fd_add(control, G_IO_IN | G_IO_HUP | G_IO_ERR, on_control, worker);
+  return worker;
+}
+
 struct wsd_worker *wsd_worker_spawn(const char *path, const struct wsd_worker_events *events, void *user,
                                     GError **error) {
   int sockets[2];
@@ -200,36 +221,52 @@ struct wsd_worker *wsd_worker_spawn(const char *path, const struct wsd_worker_ev
     close(sockets[0]);
     return NULL;
   }
-  struct wsd_worker *worker = g_new0(struct wsd_worker, 1);
-  worker->events = *events;
-  worker->user = user;
-  worker->control = sockets[0];
+  int pidfd = (int)syscall(SYS_pidfd_open, pid, 0);
+  struct wsd_worker *worker = worker_new(sockets[0], pidfd, events, user);
+  worker->synchronised = true;
   worker->process = g_new0(struct process, 1);
   worker->process->pid = pid;
-  g_queue_init(&worker->requests);
   g_child_watch_add(pid, on_exited, worker->process);
-  worker->source = g_unix_fd_add(worker->control, G_IO_IN | G_IO_HUP | G_IO_ERR, on_control, worker);
   return worker;
 }
 
+struct wsd_worker *wsd_worker_adopt(int control, int pidfd, const struct wsd_worker_events *events, void *user) {
+  return worker_new(control, pidfd, events, user);
+}
+
+int wsd_worker_control(const struct wsd_worker *worker) {
+  return worker->control;
+}
+int wsd_worker_pidfd(const struct wsd_worker *worker) {
+  return worker->pidfd;
+}
+
 void wsd_worker_kill(struct wsd_worker *worker) {
-  if (!worker->process->exited)
+  if (worker->pidfd >= 0)
+    syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0);
+  else if (worker->process && !worker->process->exited)
     kill(worker->process->pid, SIGKILL);
 }
 
-void wsd_worker_free(struct wsd_worker *worker) {
-  if (worker->control >= 0) {
-    wsd_worker_kill(worker);
-    g_clear_handle_id(&worker->source, g_source_remove);
-    close(worker->control);
-  }
+void wsd_worker_let_go(struct wsd_worker *worker) {
+  g_clear_handle_id(&worker->source, g_source_remove);
   g_clear_handle_id(&worker->gone_source, g_source_remove);
+  if (worker->control >= 0)
+    close(worker->control);
+  if (worker->pidfd >= 0)
+    close(worker->pidfd);
   fail_requests(worker);
-  if (worker->process->exited)
+  if (worker->process && worker->process->exited)
     g_free(worker->process);
-  else
+  else if (worker->process)
     worker->process->forgotten = true;
   g_free(worker);
+}
+
+void wsd_worker_free(struct wsd_worker *worker) {
+  if (worker->control >= 0)
+    wsd_worker_kill(worker);
+  wsd_worker_let_go(worker);
 }
 
 static bool send_record(struct wsd_worker *worker, const struct wsc_control_writer *writer, const int *fds,
@@ -292,6 +329,21 @@ static void ask(struct wsd_worker *worker, struct wsc_control_writer *writer, gu
   g_queue_push_tail(&worker->requests, request);
   /* When sending fails, the worker is lost and report_gone() answers. */
   send_record(worker, writer, NULL, 0);
+}
+
+/* The answer to a question of ours stands behind everything that was meant for an earlier process. */
+static void on_synchronised(void *user, const struct wsc_control_record *record) {
+  struct wsd_worker *worker = user;
+  if (!record)
+    return;
+  worker->synchronised = true;
+  worker->events.ready(worker->user);
+}
+
+bool wsd_worker_attach(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int channel) {
+  bool attached = attach(worker, settings, channel);
+  wsd_worker_ask_counters(worker, on_synchronised, worker);
+  return attached;
 }
 
 void wsd_worker_ask_counters(struct wsd_worker *worker, wsd_worker_answer answer, void *user) {

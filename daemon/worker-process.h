@@ -27,6 +27,7 @@ struct wsd_worker_settings {
 };
 
 struct wsd_worker_events {
+  /* It serves. For an adopted worker: everything it says from here on is meant for us. */
   void (*ready)(void *user);
   /* It could not do what it was asked to, and leaves; `gone` follows. */
   void (*failed)(void *user, const char *text);
@@ -38,6 +39,14 @@ struct wsd_worker_events {
 /* Starts the program at `path`. `user` must live until wsd_worker_free(). */
 struct wsd_worker *wsd_worker_spawn(const char *path, const struct wsd_worker_events *events, void *user,
                                     GError **error);
+/* A worker that an earlier process of the service left behind. Takes the descriptors; `pidfd` may be -1. What it says before `ready`
+ * was meant for that process and is passed over. */
+struct wsd_worker *wsd_worker_adopt(int control, int pidfd, const struct wsd_worker_events *events, void *user);
+/* For the service manager to keep; the pidfd is -1 where the kernel has none. */
+int wsd_worker_control(const struct wsd_worker *worker);
+int wsd_worker_pidfd(const struct wsd_worker *worker);
+/* Frees without ending the worker, which lives while somebody holds its control socket. No callback comes any more. */
+void wsd_worker_let_go(struct wsd_worker *worker);
 /* Ends a worker that is not gone with SIGKILL. No callback comes any more. */
 void wsd_worker_free(struct wsd_worker *worker);
 /* SIGKILL; `gone` follows. */
@@ -46,6 +55,8 @@ void wsd_worker_kill(struct wsd_worker *worker);
 /* Hands over listener and channel (both stay the caller's). False when the worker cannot be reached: `gone` follows. */
 bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int listener,
                           int channel);
+/* A fresh channel for an adopted worker; `ready` follows. */
+bool wsd_worker_attach(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int channel);
 bool wsd_worker_stop(struct wsd_worker *worker, guint16 code, guint32 deadline_ms);
 
 /* `record` is NULL when there is no answer. */

@@ -7,6 +7,7 @@
 #include "daemon/limits.h"
 #include "daemon/server.h"
 #include "daemon/service.h"
+#include "daemon/supervisor.h"
 #include "tests/daemon/bus-double.h"
 
 #include <glib/gstdio.h>
@@ -114,6 +115,7 @@ static int play_worker(const char *name) {
 
 struct fixture {
   struct bus_double *bus;
+  struct wsd_supervisor *supervisor;
   struct wsd_service *service;
   struct wsd_app *app;
   struct wsd_server *server;
@@ -134,7 +136,8 @@ static void set_up(struct fixture *fixture, gconstpointer part) {
   g_unlink(file);
   fixture->bus = bus_double_new();
   fixture->bus->answer_pings = true;
-  fixture->service = wsd_service_new(&source, config, fixture->worker, false);
+  fixture->supervisor = wsd_supervisor_new();
+  fixture->service = wsd_service_new(&source, config, fixture->worker, false, fixture->supervisor);
   fixture->service->timing = (struct wsd_timing){
       .ready_timeout = 300, .stop_deadline = 100, .stop_grace = 100, .restart_delay_min = 1, .restart_delay_max = 4};
   wsd_service_set_connection(fixture->service, fixture->bus->daemon);
@@ -149,6 +152,7 @@ static void tear_down(struct fixture *fixture, gconstpointer unused) {
     g_main_context_iteration(NULL, TRUE);
   wsd_server_unref(fixture->server);
   wsd_service_free(fixture->service);
+  wsd_supervisor_free(fixture->supervisor);
   bus_double_free(fixture->bus);
   g_unlink(fixture->worker);
   g_rmdir(fixture->folder);

@@ -1,0 +1,54 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/departure.h"
+
+#include "daemon/limits.h"
+#include "daemon/supervisor.h"
+
+/* How often it is looked whether all calls are answered. */
+#define LOOK_MS 2u
+
+struct wsd_departure {
+  struct wsd_service *service;
+  void (*done)(void *user);
+  void *user;
+  guint source;
+  gint64 deadline;
+};
+
+static void on_let_go(void *user) {
+  struct wsd_departure *departure = user;
+  departure->done(departure->user);
+}
+
+static gboolean look(gpointer data) {
+  struct wsd_departure *departure = data;
+  if (wsd_service_calls(departure->service) > 0 && g_get_monotonic_time() < departure->deadline)
+    return G_SOURCE_CONTINUE;
+  departure->source = 0;
+  wsd_service_let_go(departure->service, on_let_go, departure);
+  return G_SOURCE_REMOVE;
+}
+
+/* The name is given back. What came before that is in the inbox, which runs at a higher priority than this idle source. */
+static void on_left(void *user) {
+  struct wsd_departure *departure = user;
+  departure->source = g_timeout_add_full(G_PRIORITY_LOW, LOOK_MS, look, departure, NULL);
+}
+
+struct wsd_departure *wsd_departure_begin(struct wsd_service *service, struct wsd_bus *bus, void (*done)(void *user),
+                                          void *user) {
+  struct wsd_departure *departure = g_new0(struct wsd_departure, 1);
+  *departure = (struct wsd_departure){.service = service, .done = done, .user = user};
+  departure->deadline = g_get_monotonic_time() + WSD_HAND_OVER_MS * G_TIME_SPAN_MILLISECOND;
+  wsd_supervisor_stopping(service->supervisor);
+  wsd_service_hold(service);
+  wsd_bus_leave(bus, on_left, departure);
+  return departure;
+}
+
+void wsd_departure_free(struct wsd_departure *departure) {
+  if (!departure)
+    return;
+  g_clear_handle_id(&departure->source, g_source_remove);
+  g_free(departure);
+}
