@@ -189,7 +189,8 @@ struct wsd_bus *wsd_bus_new(struct wsd_service *service, const char *address, co
 
 static void on_name_released(GObject *source, GAsyncResult *result, gpointer data) {
   g_autoptr(GError) error = NULL;
-  g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+  GVariant *reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+  g_clear_pointer(&reply, g_variant_unref);
   if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return; /* the bus is lost: disconnect() has called */
   struct wsd_bus *bus = data;

@@ -29,7 +29,6 @@ struct wsd_keeper *wsd_keeper_new(struct wsd_service *service, struct wsd_superv
   return keeper;
 }
 
-
 void wsd_keeper_hold(struct wsd_keeper *keeper) {
   keeper->held = true;
 }

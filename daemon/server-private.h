@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The inside of a server, for the files that make it up: server.c (states and calls), server-worker.c (the process that
+ * serves it) and server-survival.c (what a later process of the service has to know).
+ */
+#pragma once
+
+#include "daemon/server.h"
+#include "daemon/service.h"
+#include "daemon/traffic.h"
+
+struct wsd_server {
+  guint references;
+  struct wsd_service *service;
+  struct wsd_app *app;
+  guint64 number;
+  char *path;
+  enum wsd_server_state state;
+  struct wsd_start_options options;
+  int listener; /* -1: none */
+  struct wsd_worker *worker;
+  bool worker_ready;
+  guint64 generation;    /* of the last worker; never reused, so that connection ids are not */
+  int worker_channel;    /* the worker's end of its channel, until it is handed over; else -1 */
+  guint64 events_before; /* event signals sent before the worker's first */
+  bool settled;          /* nothing that was sent will be repeated by the worker */
+  struct wsd_traffic *traffic;
+  struct wsd_query *query;
+  struct wsc_counters counters;
+  struct wsd_call *start_call;
+  GPtrArray *stop_calls; /* of struct wsd_call, not owned */
+  struct wsd_call *release_call;
+  bool released;   /* invisible; goes away when it has stopped */
+  guint timer;     /* readiness, stop or restart: there is one at a time */
+  guint restarts;  /* in a row */
+  gint64 ready_at; /* monotonic microseconds */
+};
+
+void wsd_server_set_state(struct wsd_server *server, enum wsd_server_state state);
+void wsd_server_clear_timer(struct wsd_server *server);
+/* Out of starting or running. Ends in wsd_server_finish_stop(), now or later. */
+void wsd_server_begin_stop(struct wsd_server *server);
+/* Everything that was running is gone; whoever waits for that is told. */
+void wsd_server_finish_stop(struct wsd_server *server);
+void wsd_server_fail_start(struct wsd_server *server, enum wsd_error code, const char *text);
+
+/* server-worker.c */
+
+/* Has the service manager keep a descriptor under "kind-number", or keep it no longer. */
+void wsd_server_keep(struct wsd_server *server, const char *kind, int fd);
+void wsd_server_keep_no_longer(struct wsd_server *server, const char *kind);
+void wsd_server_drop_listener(struct wsd_server *server);
+void wsd_server_close_worker_channel(struct wsd_server *server);
+void wsd_server_drop_worker(struct wsd_server *server);
+/* Starts a worker on the listener. When it cannot even be spawned, there is no worker and `error` says why. */
+bool wsd_server_start_worker(struct wsd_server *server, GError **error);
+/* Goes on with a worker that an earlier process left behind, and takes the descriptors; false when that cannot be. */
+bool wsd_server_adopt_worker(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int pidfd);
+/* Starts another worker after a while that grows with every death. Peers that connect meanwhile wait in the listener's
+ * backlog. */
+void wsd_server_restart_later(struct wsd_server *server);
+/* The link to the worker is at its end. */
+void wsd_server_on_traffic_ended(void *user, const char *fault);

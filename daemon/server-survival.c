@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a later process of the service has to know of a server, and how it goes on there. */
+#include "daemon/app.h"
+#include "daemon/server-private.h"
+#include "daemon/state.h"
+
+#include <unistd.h>
+
+void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server *kept) {
+  const struct wsd_identity *owner = server->app->identity;
+  const struct wsd_start_options *options = &server->options;
+  kept->number = server->number;
+  kept->owner = g_strdup(server->app->name);
+  kept->owner_uid = owner ? owner->uid : G_MAXUINT32;
+  kept->owner_label = g_strdup(owner ? owner->label : NULL);
+  kept->state = g_strdup(wsd_server_state_name(server->state));
+  kept->options = *options;
+  kept->options.server_ip = g_strdup(options->server_ip);
+  kept->options.protocol = g_strdup(options->protocol);
+  kept->generation = server->generation;
+  kept->worker_version = WSC_CONTROL_VERSION;
+  kept->events_before = server->worker ? server->events_before : wsd_traffic_emitted(server->traffic);
+  kept->settled = server->settled;
+}
+
+/* Its connections were known to it alone, so there is no Closed for each of them. */
+static void replace_worker(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int pidfd) {
+  if (control >= 0)
+    close(control); /* kept no longer either, below: it says 1001 to its peers and leaves */
+  if (pidfd >= 0)
+    close(pidfd);
+  wsd_server_keep_no_longer(server, "control");
+  wsd_server_keep_no_longer(server, "pidfd");
+  wsd_traffic_restore(server->traffic, kept->events_before);
+  wsd_traffic_error(
+      server->traffic, WSD_ERROR_FAILED,
+      "the server's process ended while the service was away: all its connections are lost, and it is started again");
+  wsd_server_restart_later(server);
+}
+
+static void adopt_running(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int listener,
+                          int pidfd) {
+  server->state = WSD_SERVER_RUNNING;
+  server->listener = listener;
+  if (!wsd_server_adopt_worker(server, kept, control, pidfd))
+    replace_worker(server, kept, control, pidfd);
+  if (g_str_equal(kept->state, "stopping") && server->state == WSD_SERVER_RUNNING)
+    wsd_server_begin_stop(server);
+}
+
+/* Nothing serves it: what is there of it is let go. */
+static void adopt_idle(struct wsd_server *server, const struct wsd_kept_server *kept, const int *fds) {
+  static const char *const kinds[] = {"control", "listener", "pidfd"};
+  for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
+    if (fds[i] >= 0)
+      close(fds[i]);
+    wsd_server_keep_no_longer(server, kinds[i]);
+  }
+  wsd_traffic_restore(server->traffic, kept->events_before);
+  bool was_active = g_str_equal(kept->state, "running") || g_str_equal(kept->state, "starting");
+  server->state = g_str_equal(kept->state, "created")  ? WSD_SERVER_CREATED
+                  : g_str_equal(kept->state, "failed") ? WSD_SERVER_FAILED
+                                                       : WSD_SERVER_STOPPED;
+  if (!was_active)
+    return;
+  server->state = WSD_SERVER_FAILED;
+  wsd_traffic_error(
+      server->traffic, WSD_ERROR_FAILED,
+      "the server's socket was lost while the service was away: the server has failed; call Start to try again");
+}
+
+void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int listener,
+                      int pidfd) {
+  wsd_start_options_clear(&server->options);
+  server->options = kept->options;
+  server->options.server_ip = g_strdup(kept->options.server_ip);
+  server->options.protocol = g_strdup(kept->options.protocol);
+  server->generation = kept->generation;
+  bool active = g_str_equal(kept->state, "running") || g_str_equal(kept->state, "starting") ||
+                g_str_equal(kept->state, "stopping");
+  if (active && listener >= 0)
+    adopt_running(server, kept, control, listener, pidfd);
+  else if (active && g_str_equal(kept->state, "stopping") && control >= 0)
+    adopt_running(server, kept, control, -1, pidfd);
+  else
+    adopt_idle(server, kept, (const int[]){control, listener, pidfd});
+}
+
+void wsd_server_hold(struct wsd_server *server) {
+  wsd_traffic_hold(server->traffic);
+}
+
+void wsd_server_settle(struct wsd_server *server) {
+  server->settled = wsd_traffic_settle(server->traffic);
+}
+
+void wsd_server_let_go(struct wsd_server *server) {
+  static const char text[] = "the service is being restarted; call again";
+  wsd_server_clear_timer(server);
+  wsd_server_close_worker_channel(server);
+  server->worker_ready = false;
+  wsd_traffic_let_go(server->traffic);
+  wsd_traffic_fail_calls(server->traffic, WSD_ERROR_SHUTTING_DOWN, text);
+  g_clear_pointer(&server->worker, wsd_worker_let_go);
+  if (server->listener >= 0)
+    close(server->listener); /* no shutdown: it lives on */
+  server->listener = -1;
+  if (server->start_call)
+    wsd_call_fail(g_steal_pointer(&server->start_call), WSD_ERROR_SHUTTING_DOWN, text);
+  for (guint i = 0; i < server->stop_calls->len; i++)
+    wsd_call_fail(server->stop_calls->pdata[i], WSD_ERROR_SHUTTING_DOWN, text);
+  g_ptr_array_set_size(server->stop_calls, 0);
+  bool stopping = server->state == WSD_SERVER_STOPPING;
+  server->state = WSD_SERVER_STOPPED;
+  if (stopping)
+    wsd_server_unref(server); /* taken by wsd_server_begin_stop() */
+}
