@@ -124,7 +124,6 @@ def flood(server: Server, count: int, size: int = 20, peer: Peer | None = None) 
     if peer is None:
         peer = Peer(server.port)
     frames = [encode_frame(BINARY, number.to_bytes(4, "big") + bytes(size - 4), key=bytes(4)) for number in range(count)]
-    peer.socket.setblocking(True)
     peer.send(b"".join(frames))
     return peer
 

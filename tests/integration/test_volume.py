@@ -71,7 +71,7 @@ class Flood:
 
     def __init__(self, port: int, messages: int, size: int):
         self.peer = Peer(port)
-        self.peer.socket.settimeout(None)
+        self.peer.socket.settimeout(120)
         self.sent = 0
         self.messages = messages
         self.size = size
