@@ -66,6 +66,7 @@ static void test_defaults(struct fixture *fixture, gconstpointer unused) {
   g_assert_cmpuint(config->handshake_timeout, ==, 10);
   g_assert_cmpuint(config->connection_rate, ==, 50);
   g_assert_cmpuint(config->ban_seconds, ==, 60);
+  g_assert_cmpuint(config->idle_exit_seconds, ==, 0);
   wsd_config_free(config);
 }
 
@@ -139,6 +140,7 @@ static const struct {
     {"{\"connectionRate\": -1}", "connectionRate: must be from 0"},
     {"{\"connectionRate\": 99999999999999999999}", "connectionRate: must be from 0"},
     {"{\"banSeconds\": 86401}", "banSeconds: must be from 0"},
+    {"{\"idleExitSeconds\": 86401}", "idleExitSeconds: must be from 0"},
 };
 
 static void test_faults(struct fixture *fixture, gconstpointer unused) {

@@ -111,6 +111,16 @@ static void test_acknowledge_moves(struct fixture *fixture, gconstpointer unused
   g_assert_true(wsd_lane_has_room(fixture->lane, 0));
 }
 
+static void test_restored_count(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  wsd_lane_restore(fixture->lane, 100, 5); /* the app may have counted up to 5 of what follows already */
+  emit(fixture->lane, 0);
+  g_assert_cmpuint(wsd_lane_emitted(fixture->lane), ==, 101);
+  g_assert_false(wsd_lane_acknowledge(fixture->lane, 107));
+  g_assert_true(wsd_lane_acknowledge(fixture->lane, 106));
+  g_assert_cmpuint(fixture->delivered, ==, 1);
+}
+
 static void test_acknowledging_app_is_not_pinged_free(struct fixture *fixture, gconstpointer unused) {
   (void)unused;
   g_assert_true(wsd_lane_acknowledge(fixture->lane, 0));
@@ -157,6 +167,7 @@ int main(int argc, char **argv) {
   TEST("a Ping reply says nothing of later signals", test_later_events_wait_for_next_ping);
   TEST("an error of the bus is no Ping reply", test_bus_answer_does_not_count);
   TEST("Acknowledge moves the window, never beyond what was sent", test_acknowledge_moves);
+  TEST("counts fit after a crash, repeats included", test_restored_count);
   TEST("an app that acknowledges is not pinged", test_acknowledging_app_is_not_pinged_free);
   TEST("two servers of one app share its window", test_lanes_share_window);
   TEST("an app that left holds nobody up", test_gone_app_blocks_nothing);
