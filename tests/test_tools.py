@@ -8,6 +8,7 @@ import os
 import pathlib
 import pty
 import re
+import signal
 import subprocess
 import sys
 import termios
@@ -159,10 +160,7 @@ def test_with_daemon_leaves_no_process_and_no_file_behind():
     daemon, bus, echo_server, worker = pids.split()
     assert not any(map(is_running, (daemon, bus, worker)))
     assert not os.path.exists(os.path.dirname(address.partition("=")[2]))
-    deadline = time.monotonic() + STEP  # the command's own background process ends by itself: its bus is gone
-    while is_running(echo_server):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until_gone(echo_server)  # the command's own background process ends by itself: its bus is gone
 
 
 def test_with_daemon_gives_ctrl_c_to_the_command_and_waits_for_it():
@@ -172,6 +170,31 @@ def test_with_daemon_gives_ctrl_c_to_the_command_and_waits_for_it():
     terminal.press_ctrl_c()
     terminal.read_until("caught")
     assert terminal.wait() == 5 and not is_running(daemon)
+
+
+def wait_until_gone(*pids):
+    deadline = time.monotonic() + STEP
+    while any(map(is_running, pids)):
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGKILL, -signal.SIGKILL)])
+def test_ending_with_daemon_ends_what_it_started(number, status):
+    script = 'echo "$WSSERVERD_PID $WSSERVERD_BUS_PID"; exec sleep 1000'
+    command = [ROOT / "tools" / "with-daemon", "--build", BUILD, "--", "sh", "-c", script]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as running:
+        daemon, bus = running.stdout.readline().split()
+        [sleeper] = set(pathlib.Path(f"/proc/{running.pid}/task/{running.pid}/children").read_text().split()) - {daemon, bus}
+        running.send_signal(number)
+        try:
+            assert running.wait(STEP) == status
+        finally:
+            running.kill()  # or leaving this block would wait for ever
+        wait_until_gone(daemon, bus)
+        if number == signal.SIGKILL:
+            os.kill(int(sleeper), signal.SIGKILL)  # the command had the terminal and is the caller's to end
+        wait_until_gone(sleeper)
 
 
 def test_with_daemon_shows_why_the_daemon_did_not_start(tmp_path):
