@@ -7,6 +7,7 @@
 #include "daemon/limits.h"
 #include "daemon/server.h"
 #include "daemon/service.h"
+#include "daemon/state.h"
 #include "daemon/supervisor.h"
 #include "tests/daemon/bus-double.h"
 
@@ -300,6 +301,85 @@ static void test_owner_gone(struct fixture *fixture, gconstpointer unused) {
   fixture->app = NULL;
 }
 
+/* Survival */
+
+static void adopt(struct fixture *fixture, const char *state, guint32 version, int control, int listener) {
+  struct wsd_kept_server kept = {
+      .state = (char *)state, .generation = 4, .worker_version = version, .events_before = 9};
+  kept.options.server_ip = (char *)"127.0.0.1";
+  kept.options.protocol = (char *)"";
+  kept.options.max_message = WSD_MESSAGE_DEFAULT;
+  wsd_server_adopt(fixture->server, &kept, control, listener, -1);
+}
+
+static void test_adopt_idle(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  adopt(fixture, "failed", 1, -1, -1);
+  expect_state(fixture, WSD_SERVER_FAILED);
+  start(fixture);
+  g_assert_cmpstr(next(fixture), ==, "return");
+  g_assert_cmpstr(next(fixture), ==, "Connect");
+  guint64 id;
+  g_variant_get_child(bus_double_body(fixture->bus, fixture->seen - 1), 0, "t", &id);
+  g_assert_cmpuint(id, ==, G_GUINT64_CONSTANT(5) << 32 | 1); /* ids of the generation before are not used again */
+}
+
+static void test_adopt_without_listener(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  int ends[2];
+  g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
+  adopt(fixture, "running", 1, ends[0], -1);
+  expect_state(fixture, WSD_SERVER_FAILED);
+  g_assert_cmpstr(next(fixture), ==, "Error");
+  guint8 octet;
+  g_assert_cmpint(read(ends[1], &octet, 1), ==, 0); /* its worker is let go */
+  close(ends[1]);
+}
+
+static int listen_somewhere(void) {
+  int listener = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  g_assert_cmpint(listen(listener, 1), ==, 0);
+  return listener;
+}
+
+static void test_adopt_foreign_version(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  int ends[2];
+  g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
+  adopt(fixture, "running", WSC_CONTROL_VERSION + 1, ends[0], listen_somewhere());
+  expect_state(fixture, WSD_SERVER_RUNNING);
+  guint8 octet;
+  g_assert_cmpint(read(ends[1], &octet, 1), ==, 0); /* drained by the end of its control socket, and replaced */
+  g_assert_cmpstr(next(fixture), ==, "Error");
+  g_assert_cmpstr(next(fixture), ==, "Connect");
+  close(ends[1]);
+}
+
+static void test_adopt_dead_worker(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  adopt(fixture, "running", 1, -1, listen_somewhere());
+  g_assert_cmpstr(next(fixture), ==, "Error");
+  g_assert_cmpstr(next(fixture), ==, "Connect");
+  expect_state(fixture, WSD_SERVER_RUNNING);
+}
+
+static void test_adopt_stopping(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  adopt(fixture, "stopping", 1, -1, -1);
+  expect_state(fixture, WSD_SERVER_STOPPED);
+}
+
+static void test_adopt_hung_worker(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  int ends[2];
+  g_assert_cmpint(socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, ends), ==, 0);
+  adopt(fixture, "running", 1, ends[0], listen_somewhere()); /* nobody answers on ends[1] */
+  wsd_server_stop(fixture->server, call(fixture, "Stop", NULL));
+  g_assert_cmpstr(next(fixture), ==, "return");
+  expect_state(fixture, WSD_SERVER_STOPPED);
+  close(ends[1]);
+}
+
 static void test_servers_per_app(struct fixture *fixture, gconstpointer unused) {
   (void)unused;
   g_autoptr(GError) error = NULL;
@@ -354,6 +434,12 @@ int main(int argc, char **argv) {
   TEST("a worker that keeps dying fails the server, not the daemon", "dying", test_dying_worker);
   TEST("a worker that breaks the channel's rules is replaced", "wild", test_wild_worker);
   TEST("an owner that left takes its server along", "serving", test_owner_gone);
+  TEST("a server that did not run is there again", "serving", test_adopt_idle);
+  TEST("a server whose socket is lost has failed", "serving", test_adopt_without_listener);
+  TEST("a worker of a version we do not speak is drained and replaced", "serving", test_adopt_foreign_version);
+  TEST("a worker that died meanwhile is replaced", "serving", test_adopt_dead_worker);
+  TEST("a server that was stopping has stopped", "serving", test_adopt_stopping);
+  TEST("an adopted worker that hangs can be stopped", "serving", test_adopt_hung_worker);
   TEST("one app has at most 16 servers", "serving", test_servers_per_app);
   TEST("all apps have at most 256 servers", "serving", test_servers_in_all);
   TEST("at most 4096 bus clients are known", "serving", test_apps);
