@@ -14,6 +14,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from blackbox.app import App  # noqa: E402
 from blackbox.bus import PrivateBus  # noqa: E402
+from blackbox.managed import ManagedService  # noqa: E402
 from blackbox.service import DEFAULT_CONFIGURATION, Service  # noqa: E402
 from blackbox.users import ADMINISTRATORS  # noqa: E402
 
@@ -95,6 +96,21 @@ def service(_shared) -> Service:
         raise
 
 
+def _end_services(services: list) -> None:
+    failures = []
+    for service in services:
+        try:
+            if service.process:
+                service.stop()
+        except (AssertionError, TimeoutError) as failure:
+            failures.append(failure)
+        finally:
+            service.bus.stop()
+            shutil.rmtree(service.folder, ignore_errors=True)
+    if failures:
+        raise failures[0]
+
+
 @pytest.fixture
 def new_service(build):
     """Makes daemons of a test's own: new_service(configuration changes, build=..., worker=..., daemon_may_ping=...)."""
@@ -108,18 +124,27 @@ def new_service(build):
         return service.start() if start else service
 
     yield make
-    failures = []
-    for service in services:
-        try:
-            if service.process:
-                service.stop()
-        except (AssertionError, TimeoutError) as failure:
-            failures.append(failure)
-        finally:
-            service.bus.stop()
-            shutil.rmtree(service.folder, ignore_errors=True)
-    if failures:
-        raise failures[0]
+    _end_services(services)
+
+
+@pytest.fixture
+def new_managed(build):
+    """Makes daemons under a service manager that keeps their sockets: new_managed(configuration changes, options of Manager)."""
+    services = []
+
+    def make(configuration: dict | None = None, build_folder: str = build, **options) -> ManagedService:
+        bus = PrivateBus(_new_folder()).start()
+        service = ManagedService(bus, build_folder, {**DEFAULT_CONFIGURATION, **(configuration or {})}, **options)
+        services.append(service)
+        return service.start()
+
+    yield make
+    _end_services(services)
+
+
+@pytest.fixture
+def managed(new_managed) -> ManagedService:
+    return new_managed()
 
 
 @pytest.fixture
