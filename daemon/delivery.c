@@ -8,7 +8,7 @@
 struct entry {
   guint64 position; /* over all lanes of the app, for Ping */
   gsize octets;
-  guint64 sent; /* octets sent to the app up to and including this one */
+  guint64 sent; /* octets of other messages before this one */
   bool from_worker;
 };
 
@@ -32,10 +32,10 @@ struct wsd_delivery {
   GQueue lanes;        /* in the order in which they get room next */
   guint window_events; /* on the way */
   gsize window_octets;
-  guint64 position;      /* of the last event sent */
-  guint64 ping_position; /* what the Ping in flight stands behind */
-  guint64 sent, read;    /* octets of everything sent to the app, and how many of them it has read for certain */
-  guint64 ping_sent;     /* octets before the Ping in flight */
+  guint64 position;              /* of the last event sent */
+  guint64 ping_position;         /* what the Ping in flight stands behind */
+  guint64 sent, read;            /* octets of all other messages, and how many of them the app has read for certain */
+  guint64 ping_sent;             /* octets before the Ping in flight */
   void (*caught_up)(void *user); /* set while somebody waits for that */
   void *caught_up_user;
   bool ping_in_flight;
@@ -102,14 +102,24 @@ void wsd_delivery_charge(struct wsd_delivery *delivery, GDBusMessage *message) {
     schedule_ping(delivery, 0);
 }
 
-void wsd_delivery_send(struct wsd_delivery *delivery, const char *path, const char *interface, const char *signal,
-                       GVariant *values) {
-  g_autoptr(GDBusMessage) message = g_dbus_message_new_signal(path, interface, signal);
+static GDBusMessage *new_signal(const struct wsd_delivery *delivery, const char *path, const char *interface,
+                                const char *signal, GVariant *values) {
+  GDBusMessage *message = g_dbus_message_new_signal(path, interface, signal);
   g_dbus_message_set_destination(message, delivery->name);
   g_dbus_message_set_body(message, values);
-  wsd_delivery_charge(delivery, message);
+  return message;
+}
+
+static void send_message(struct wsd_delivery *delivery, GDBusMessage *message) {
   if (!delivery->abandoned)
     g_dbus_connection_send_message(delivery->connection, message, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+}
+
+void wsd_delivery_send(struct wsd_delivery *delivery, const char *path, const char *interface, const char *signal,
+                       GVariant *values) {
+  g_autoptr(GDBusMessage) message = new_signal(delivery, path, interface, signal, values);
+  wsd_delivery_charge(delivery, message);
+  send_message(delivery, message);
 }
 
 struct wsd_lane *wsd_lane_new(struct wsd_delivery *delivery, const char *path, const struct wsd_lane_events *events,
@@ -197,14 +207,15 @@ void wsd_lane_want_room(struct wsd_lane *lane) {
 
 void wsd_lane_emit(struct wsd_lane *lane, const char *signal, GVariant *values, gsize octets, bool from_worker) {
   struct wsd_delivery *delivery = lane->delivery;
+  g_autoptr(GDBusMessage) message = new_signal(delivery, lane->path, WSD_SERVER_INTERFACE, signal, values);
   struct entry *entry = g_new(struct entry, 1);
   *entry = (struct entry){.position = ++delivery->position, .octets = octets, .from_worker = from_worker};
+  entry->sent = delivery->sent;
   g_queue_push_tail(&lane->entries, entry);
   lane->emitted++;
   delivery->window_events++;
   delivery->window_octets += octets;
-  wsd_delivery_send(delivery, lane->path, WSD_SERVER_INTERFACE, signal, values);
-  entry->sent = delivery->sent;
+  send_message(delivery, message);
   if (!lane->acknowledges)
     schedule_ping(delivery, 0);
 }

@@ -8,8 +8,8 @@
  * org.freedesktop.DBus.Peer.Ping sent behind them: messages to one receiver stay in order, so its reply proves that it has
  * read all before. Only the app's own reply counts, an error of the bus does not. One Ping is in flight per app.
  *
- * Replies and other signals are counted too, in octets: an app that makes calls and never reads would fill the bus with
- * them just as well. When it has left too much unread it is behind, and its calls wait.
+ * Replies and other signals are counted too, apart and in octets: an app that makes calls and never reads would fill the
+ * bus with them just as well. When it has left too much unread it is behind, and its calls wait.
  */
 #pragma once
 
@@ -37,7 +37,7 @@ void wsd_delivery_abandon(struct wsd_delivery *delivery);
 void wsd_delivery_send(struct wsd_delivery *delivery, const char *path, const char *interface, const char *signal,
                        GVariant *values);
 
-/* Counts a message that is sent to the app beside the signals above: the reply to a call. */
+/* Counts a message that somebody else sends to the app: the reply to a call. */
 void wsd_delivery_charge(struct wsd_delivery *delivery, GDBusMessage *message);
 /* Whether the app has left so much unread that nothing more may be said to it before it has read some. */
 bool wsd_delivery_is_behind(const struct wsd_delivery *delivery);

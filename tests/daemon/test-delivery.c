@@ -157,6 +157,45 @@ static void test_gone_app_blocks_nothing(struct fixture *fixture, gconstpointer 
   g_assert_cmpuint(bus_double_count(fixture->bus), ==, before);
 }
 
+static void say(struct wsd_delivery *delivery) {
+  g_autoptr(GDBusMessage) message = g_dbus_message_new_signal("/", "a.b", "C");
+  g_dbus_message_set_body(message, g_variant_new("(s)", "twenty characters..."));
+  wsd_delivery_charge(delivery, message);
+}
+
+static void on_caught_up(void *user) {
+  *(bool *)user = true;
+}
+
+static void test_unread_bound(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  bool caught_up = false;
+  guint messages = 0;
+  for (; !wsd_delivery_is_behind(fixture->delivery); messages++)
+    say(fixture->delivery);
+  g_assert_cmpuint(messages, <=, 1 + WSD_UNREAD_OCTETS_MAX / (WSD_MESSAGE_HEADER_COST + 20));
+  wsd_delivery_on_caught_up(fixture->delivery, on_caught_up, &caught_up);
+  bus_double_wait_pings(fixture->bus, 1);
+  g_test_expect_message("wsserverd", G_LOG_LEVEL_MESSAGE, "*the bus did not deliver a Ping*");
+  bus_double_answer_ping(fixture->bus, "org.freedesktop.DBus");
+  bus_double_wait_pings(fixture->bus, 1);
+  g_assert_false(caught_up);
+  bus_double_answer_ping(fixture->bus, DOUBLE_APP);
+  while (!caught_up)
+    g_main_context_iteration(NULL, TRUE);
+  g_assert_false(wsd_delivery_is_behind(fixture->delivery));
+  g_test_assert_expected_messages();
+}
+
+static void test_acknowledging_proves_reading(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  while (!wsd_delivery_is_behind(fixture->delivery))
+    say(fixture->delivery);
+  emit(fixture->lane, 0);
+  g_assert_true(wsd_lane_acknowledge(fixture->lane, 1));
+  g_assert_false(wsd_delivery_is_behind(fixture->delivery));
+}
+
 #define TEST(name, function) g_test_add("/delivery/" name, struct fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv) {
@@ -171,5 +210,7 @@ int main(int argc, char **argv) {
   TEST("an app that acknowledges is not pinged", test_acknowledging_app_is_not_pinged_free);
   TEST("two servers of one app share its window", test_lanes_share_window);
   TEST("an app that left holds nobody up", test_gone_app_blocks_nothing);
+  TEST("replies nobody reads are bounded, and reading lets them go on", test_unread_bound);
+  TEST("an app that acknowledges a signal has read what came before", test_acknowledging_proves_reading);
   return g_test_run();
 }
