@@ -17,6 +17,7 @@ struct wsd_app {
   GQueue waiting;                /* of GDBusMessage: calls that came before that, or while it was behind with reading */
   struct wsd_door *door;         /* where they go then */
   GPtrArray *servers;            /* of struct wsd_server; each holds a reference of this array */
+  guint server_count;            /* these, and released ones that have not stopped yet */
   struct wsd_delivery *delivery; /* the window of event signals */
   guint calls;                   /* in flight */
   bool gone;                     /* the name has left the bus */

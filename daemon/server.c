@@ -16,6 +16,8 @@ struct wsd_server *wsd_server_new(struct wsd_service *service, struct wsd_app *a
   server->references = 1;
   server->service = service;
   server->app = wsd_app_ref(app);
+  service->server_count++;
+  app->server_count++;
   server->number = number;
   server->path = g_strdup_printf(WSD_SERVERS_PATH "/%" G_GUINT64_FORMAT, number);
   server->listener = server->worker_channel = -1;
@@ -117,6 +119,12 @@ void wsd_server_fail_start(struct wsd_server *server, enum wsd_error code, const
     wsd_call_fail(g_steal_pointer(&server->start_call), code, "%s", text);
 }
 
+/* It no longer counts among the servers there may be. */
+static void leave_place(struct wsd_server *server) {
+  server->service->server_count--;
+  server->app->server_count--;
+}
+
 /* Everything that was running is gone; whoever waits for that is told. */
 void wsd_server_finish_stop(struct wsd_server *server) {
   wsd_server_drop_worker(server);
@@ -129,6 +137,8 @@ void wsd_server_finish_stop(struct wsd_server *server) {
   server->stop_calls = g_ptr_array_new();
   for (guint i = 0; i < calls->len; i++)
     wsd_call_return(calls->pdata[i], NULL);
+  if (server->released)
+    leave_place(server);
   if (server->release_call)
     wsd_call_return(g_steal_pointer(&server->release_call), NULL);
   wsd_server_unref(server); /* taken by wsd_server_begin_stop() */
@@ -239,7 +249,9 @@ static void release(struct wsd_server *server, struct wsd_call *call) {
   bool active = server->state == WSD_SERVER_STARTING || server->state == WSD_SERVER_RUNNING;
   if (active || server->state == WSD_SERVER_STOPPING)
     server->release_call = call;
-  else if (call)
+  else
+    leave_place(server);
+  if (call && !server->release_call)
     wsd_call_return(call, NULL);
   if (active)
     wsd_server_begin_stop(server);

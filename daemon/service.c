@@ -100,13 +100,13 @@ bool wsd_service_is_administrator(const struct wsd_service *service, const struc
 }
 
 struct wsd_server *wsd_service_create_server(struct wsd_service *service, struct wsd_app *app, GError **error) {
-  if (app->servers->len >= WSD_SERVERS_PER_APP_MAX) {
+  if (app->server_count >= WSD_SERVERS_PER_APP_MAX) {
     g_set_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED,
-                "you have %u servers already, at most %u are allowed; Release one", app->servers->len,
+                "you have %u servers already, at most %u are allowed; Release one", app->server_count,
                 WSD_SERVERS_PER_APP_MAX);
     return NULL;
   }
-  if (g_tree_nnodes(service->servers) >= (gint)WSD_SERVERS_MAX) {
+  if (service->server_count >= WSD_SERVERS_MAX) {
     g_set_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED,
                 "all %u servers of this device are taken; try again when another app has released one",
                 WSD_SERVERS_MAX);

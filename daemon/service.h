@@ -32,6 +32,7 @@ struct wsd_service {
   char *bus_guid;              /* of that bus */
   GHashTable *apps;            /* by unique name; holds references */
   GTree *servers;              /* by number; the apps hold the references */
+  guint server_count;          /* these, and released ones that have not stopped yet */
   guint64 last_number;
 };
 
