@@ -31,6 +31,7 @@
 
 #define WSD_PING_RETRY_MS 250u       /* after the bus refused a Ping */
 #define WSD_READY_TIMEOUT_MS 10000u  /* a worker has to be ready by then; beyond: Start answers Failed */
+#define WSD_ANSWER_TIMEOUT_MS 5000u  /* for a worker's answer to a question; beyond: answered without it */
 #define WSD_STOP_DEADLINE_MS 2000u   /* for peers to finish the closing handshake */
 #define WSD_STOP_GRACE_MS 2000u      /* what a worker may take beyond that before it is killed */
 #define WSD_RESTART_DELAY_MIN_MS 20u /* back-off between restarts of a dying worker, doubling ... */
@@ -46,6 +47,7 @@
 #define WSD_SETTLE_MS 200            /* for one worker to take what is queued for it, when the service leaves */
 #define WSD_FDS_PER_SERVER 3u        /* kept by the service manager: control socket, listener, pidfd */
 #define WSD_IDLE_EXIT_MAX 86400u     /* seconds */
+#define WSD_KEPT_MEMORY (256 << 10)  /* octets of free memory to keep, and the size from which blocks are mapped */
 
 #define WSD_CONFIG_FILE_MAX (1u << 20) /* octets of one configuration file */
 #define WSD_CONFIG_LIST_MAX 64u        /* entries of one list in it */

@@ -3,12 +3,14 @@
 #include "daemon/bus.h"
 #include "daemon/config.h"
 #include "daemon/departure.h"
+#include "daemon/limits.h"
 #include "daemon/service.h"
 #include "daemon/supervisor.h"
 
 #include <glib-unix.h>
 #include <glib.h>
 #include <locale.h>
+#include <malloc.h>
 #include <stdlib.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -146,6 +148,12 @@ static void keep_capabilities_from_workers(void) {
   (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
+/* Memory of large messages goes back at once; left alone, the allocator would learn to keep it after the first one. */
+static void tidy_memory(void) {
+  (void)mallopt(M_MMAP_THRESHOLD, WSD_KEPT_MEMORY);
+  (void)mallopt(M_TRIM_THRESHOLD, WSD_KEPT_MEMORY);
+}
+
 static int run(struct program *program, const char *address) {
   static const struct wsd_bus_events bus_events = {on_bus_ready, on_bus_refused};
   program->loop = g_main_loop_new(NULL, FALSE);
@@ -205,6 +213,7 @@ int main(int argc, char **argv) {
     g_print("wsserverd " WSSERVERD_VERSION "\n");
   else {
     raise_descriptor_limit();
+    tidy_memory();
     keep_capabilities_from_workers();
     status = start(&options);
   }

@@ -15,6 +15,7 @@ struct counters_question {
   struct wsd_query *query;
   struct wsd_server *server;
   GArray *waiters; /* of struct waiter */
+  guint timer;     /* 0: the answer is late, and nobody waits for it any more */
 };
 
 struct list_question {
@@ -23,6 +24,7 @@ struct list_question {
   GPtrArray *calls;   /* of struct wsd_call */
   GPtrArray *entries; /* of GVariant (tsqa{sv}) */
   guint64 after;
+  guint timer; /* as above */
 };
 
 struct wsd_query {
@@ -54,22 +56,40 @@ void wsd_query_free(struct wsd_query *query) {
 
 /* Counters */
 
+static void tell_waiters(struct counters_question *question) {
+  g_autoptr(GArray) waiters = g_steal_pointer(&question->waiters);
+  question->waiters = g_array_new(FALSE, FALSE, sizeof(struct waiter));
+  for (guint i = 0; i < waiters->len; i++) {
+    const struct waiter *waiter = &g_array_index(waiters, struct waiter, i);
+    waiter->done(waiter->user);
+  }
+}
+
+/* A worker that hangs must not hold up who asks about all servers: they get what was known last. */
+static gboolean on_counters_late(gpointer data) {
+  struct counters_question *question = data;
+  struct wsd_query *query = question->query;
+  question->timer = 0;
+  g_array_append_vals(question->waiters, query->counters_next->data, query->counters_next->len);
+  g_array_set_size(query->counters_next, 0);
+  tell_waiters(question);
+  return G_SOURCE_REMOVE;
+}
+
 static void on_counters(void *user, const struct wsc_control_record *record) {
   struct counters_question *question = user;
   struct wsd_query *query = question->query;
   struct wsc_counters counters;
   if (record && wsc_control_get_counters(record, &counters))
     wsd_server_keep_counters(question->server, &counters);
+  g_clear_handle_id(&question->timer, g_source_remove);
   query->counters = NULL;
   if (query->counters_next->len > 0) {
     GArray *next = g_steal_pointer(&query->counters_next);
     query->counters_next = g_array_new(FALSE, FALSE, sizeof(struct waiter));
     ask_counters(query, question->server, next);
   }
-  for (guint i = 0; i < question->waiters->len; i++) {
-    const struct waiter *waiter = &g_array_index(question->waiters, struct waiter, i);
-    waiter->done(waiter->user);
-  }
+  tell_waiters(question);
   g_array_unref(question->waiters);
   wsd_server_unref(question->server);
   wsd_query_free(query);
@@ -78,7 +98,8 @@ static void on_counters(void *user, const struct wsc_control_record *record) {
 
 static void ask_counters(struct wsd_query *query, struct wsd_server *server, GArray *waiters) {
   struct counters_question *question = g_new(struct counters_question, 1);
-  *question = (struct counters_question){query, wsd_server_ref(server), waiters};
+  *question = (struct counters_question){.query = query, .server = wsd_server_ref(server), .waiters = waiters};
+  question->timer = g_timeout_add(WSD_ANSWER_TIMEOUT_MS, on_counters_late, question);
   query->references++;
   query->counters = question;
   struct wsd_worker *worker = wsd_server_worker(server);
@@ -90,6 +111,10 @@ static void ask_counters(struct wsd_query *query, struct wsd_server *server, GAr
 
 void wsd_query_counters(struct wsd_query *query, struct wsd_server *server, wsd_query_done done, void *user) {
   struct waiter waiter = {done, user};
+  if (query->counters && query->counters->timer == 0) {
+    done(user);
+    return;
+  }
   g_array_append_val(query->counters_next, waiter);
   if (query->counters)
     return;
@@ -112,7 +137,10 @@ static void answer_list(struct list_question *question) {
 
 static void refuse_list(struct list_question *question) {
   for (guint i = 0; i < question->calls->len; i++)
-    if (wsd_server_state(question->server) == WSD_SERVER_RUNNING)
+    if (question->timer == 0)
+      wsd_call_fail(question->calls->pdata[i], WSD_ERROR_FAILED,
+                    "the server's process does not answer; ask again later, or Stop it");
+    else if (wsd_server_state(question->server) == WSD_SERVER_RUNNING)
       wsd_call_fail(question->calls->pdata[i], WSD_ERROR_FAILED,
                     "the server's process ended unexpectedly; ask again, it is started anew");
     else
@@ -125,6 +153,7 @@ static void end_list(struct list_question *question, bool complete) {
     answer_list(question);
   else
     refuse_list(question);
+  g_clear_handle_id(&question->timer, g_source_remove);
   query->list = NULL;
   if (query->list_next->len > 0) {
     GPtrArray *next = g_steal_pointer(&query->list_next);
@@ -160,14 +189,25 @@ static bool add_entries(struct list_question *question, const struct wsc_control
   return !*more || question->after > before;
 }
 
+static gboolean on_list_late(gpointer data) {
+  struct list_question *question = data;
+  struct wsd_query *query = question->query;
+  question->timer = 0;
+  g_ptr_array_extend_and_steal(question->calls, g_steal_pointer(&query->list_next));
+  query->list_next = g_ptr_array_new();
+  refuse_list(question);
+  g_ptr_array_set_size(question->calls, 0);
+  return G_SOURCE_REMOVE;
+}
+
 static void on_connections(void *user, const struct wsc_control_record *record) {
   struct list_question *question = user;
   struct wsd_worker *worker = wsd_server_worker(question->server);
   bool more = false;
   if (!record || !add_entries(question, record, &more))
     end_list(question, false);
-  else if (!more)
-    end_list(question, true);
+  else if (!more || question->timer == 0)
+    end_list(question, !more);
   else if (worker)
     wsd_worker_ask_connections(worker, question->after, on_connections, question);
   else
@@ -180,6 +220,7 @@ static void ask_list(struct wsd_query *query, struct wsd_server *server, GPtrArr
   question->server = wsd_server_ref(server);
   question->calls = calls;
   question->entries = g_ptr_array_new_with_free_func((GDestroyNotify)g_variant_unref);
+  question->timer = g_timeout_add(WSD_ANSWER_TIMEOUT_MS, on_list_late, question);
   query->references++;
   query->list = question;
   struct wsd_worker *worker = wsd_server_worker(server);
@@ -193,6 +234,8 @@ static void ask_list(struct wsd_query *query, struct wsd_server *server, GPtrArr
 
 void wsd_query_connections(struct wsd_query *query, struct wsd_server *server, struct wsd_call *call) {
   g_ptr_array_add(query->list_next, call);
+  if (query->list && query->list->timer == 0)
+    on_list_late(query->list);
   if (query->list)
     return;
   GPtrArray *calls = g_steal_pointer(&query->list_next);
