@@ -95,6 +95,12 @@ static bool parse_ipv4(const char *text, struct sockaddr_in *address) {
   return inet_pton(AF_INET, text, &address->sin_addr) == 1;
 }
 
+/* Linux lets TCP listen on these, where nobody can ever connect. */
+static bool is_for_many(const struct sockaddr_in *address) {
+  guint32 number = ntohl(address->sin_addr.s_addr);
+  return IN_MULTICAST(number) || number == INADDR_BROADCAST;
+}
+
 /* With an optional %zone, an interface's name or index, which only link-local addresses have. */
 static bool parse_ipv6(const char *text, struct sockaddr_in6 *address, GError **error) {
   const char *percent = strchr(text, '%');
@@ -124,6 +130,9 @@ static bool read_address(GVariant *dictionary, struct wsd_start_options *options
     return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP", "is longer than %u octets", WSD_ADDRESS_TEXT_MAX);
   options->server_ip = g_strdup(text);
   if (parse_ipv4(text, (struct sockaddr_in *)&options->address)) {
+    if (is_for_many((const struct sockaddr_in *)&options->address))
+      return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP",
+                   "is a multicast or broadcast address; use one of this machine");
     options->address_length = sizeof(struct sockaddr_in);
     return true;
   }
