@@ -5,7 +5,9 @@
 #include "daemon/limits.h"
 #include "daemon/names.h"
 
+#include <gio/gunixfdlist.h>
 #include <stdbool.h>
+#include <unistd.h>
 
 /* Messages handled per turn of the main loop, so that other sources get theirs. */
 #define MESSAGES_PER_TURN 32
@@ -73,12 +75,22 @@ static void refuse(GDBusConnection *connection, GDBusMessage *message) {
   g_object_unref(message);
 }
 
+/* No method of this version takes descriptors. Kept with calls that wait they would use up ours, so they are closed now. */
+static void close_descriptors(GDBusMessage *message) {
+  GUnixFDList *list = g_dbus_message_get_unix_fd_list(message);
+  gint count = 0;
+  g_autofree gint *fds = list ? g_unix_fd_list_steal_fds(list, &count) : NULL;
+  for (gint i = 0; i < count; i++)
+    close(fds[i]);
+}
+
 /* Runs in GDBus's thread. */
 static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gpointer data) {
   struct wsd_inbox *inbox = data;
   if (!incoming || g_dbus_message_get_message_type(message) != G_DBUS_MESSAGE_TYPE_METHOD_CALL ||
       g_strcmp0(g_dbus_message_get_interface(message), DBUS_PEER_INTERFACE) == 0)
     return message;
+  close_descriptors(message);
   g_mutex_lock(&inbox->lock);
   bool taken = !inbox->closed && g_queue_get_length(&inbox->messages) < WSD_INCOMING_CALLS_MAX;
   if (taken)
