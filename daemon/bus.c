@@ -112,7 +112,7 @@ static void open_door(struct wsd_bus *bus) {
   bus->door = wsd_door_new(bus->service, bus->connection);
   g_dbus_connection_call(bus->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "RequestName",
                          g_variant_new("(su)", WSD_BUS_NAME, NAME_FLAG_DO_NOT_QUEUE), G_VARIANT_TYPE("(u)"),
-                         G_DBUS_CALL_FLAGS_NONE, -1, bus->cancellable, on_name_requested, bus);
+                         G_DBUS_CALL_FLAGS_NONE, G_MAXINT, bus->cancellable, on_name_requested, bus);
 }
 
 static void on_adopted(void *user) {
@@ -145,7 +145,7 @@ static void use_connection(struct wsd_bus *bus, GDBusConnection *connection) {
       g_dbus_connection_signal_subscribe(connection, DBUS_NAME, DBUS_NAME, "NameOwnerChanged", DBUS_PATH, NULL,
                                          G_DBUS_SIGNAL_FLAGS_NONE, on_name_owner_changed, bus, NULL);
   g_dbus_connection_call(connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "GetId", NULL, G_VARIANT_TYPE("(s)"),
-                         G_DBUS_CALL_FLAGS_NONE, -1, bus->cancellable, on_bus_id, bus);
+                         G_DBUS_CALL_FLAGS_NONE, G_MAXINT, bus->cancellable, on_bus_id, bus);
 }
 
 static void on_connected(GObject *source, GAsyncResult *result, gpointer data) {

@@ -18,8 +18,15 @@ static void end(struct wsd_call *call, GDBusMessage *reply) {
   bool expected = !(g_dbus_message_get_flags(call->message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED);
   if (expected)
     wsd_delivery_charge(call->app->delivery, reply);
-  if (expected)
-    g_dbus_connection_send_message(call->connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+  g_autoptr(GError) error = NULL;
+  if (expected &&
+      !g_dbus_connection_send_message(call->connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, &error) &&
+      !g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CLOSED)) {
+    /* D-Bus has bounds too: no caller may wait for ever because of them. */
+    g_autoptr(GDBusMessage) refusal = g_dbus_message_new_method_error_literal(
+        call->message, wsd_error_name(WSD_ERROR_FAILED), "the answer is too large for D-Bus");
+    g_dbus_connection_send_message(call->connection, refusal, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+  }
   g_object_unref(reply);
   call->app->calls--;
   wsd_app_unref(call->app);
