@@ -33,6 +33,10 @@ void wsd_keeper_hold(struct wsd_keeper *keeper) {
   keeper->held = true;
 }
 
+bool wsd_keeper_is_held(const struct wsd_keeper *keeper) {
+  return keeper->held;
+}
+
 void wsd_keeper_continue(struct wsd_keeper *keeper, guint64 sequence) {
   keeper->held = false;
   keeper->sequence = sequence;

@@ -20,5 +20,6 @@ void wsd_keeper_commit(struct wsd_keeper *keeper, void (*done)(void *user), void
 
 /* Nothing is written, and nobody answered, while what an earlier process left is only half adopted. */
 void wsd_keeper_hold(struct wsd_keeper *keeper);
+bool wsd_keeper_is_held(const struct wsd_keeper *keeper);
 /* The next state is newer than `sequence`, which is the one found at the start, or 0. */
 void wsd_keeper_continue(struct wsd_keeper *keeper, guint64 sequence);

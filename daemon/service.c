@@ -192,7 +192,10 @@ void wsd_service_let_go(struct wsd_service *service, void (*done)(void *user), v
   struct leaving *leaving = g_new(struct leaving, 1);
   *leaving = (struct leaving){service, done, user};
   each_server(service, wsd_server_settle);
-  wsd_keeper_commit(service->keeper, on_kept, leaving);
+  if (wsd_keeper_is_held(service->keeper))
+    on_kept(leaving); /* the bus never came: what is kept stays as it was found */
+  else
+    wsd_keeper_commit(service->keeper, on_kept, leaving);
 }
 
 /* The Manager's properties concern every client that has a server. */

@@ -111,8 +111,16 @@ void bus_double_settle(struct bus_double *bus) {
   }
 }
 
-const char *bus_double_name(struct bus_double *bus, guint index) {
+/* The array may be growing in the other thread; the messages in it stay. */
+static GDBusMessage *message_at(struct bus_double *bus, guint index) {
+  g_mutex_lock(&bus->lock);
   GDBusMessage *message = bus->received->pdata[index];
+  g_mutex_unlock(&bus->lock);
+  return message;
+}
+
+const char *bus_double_name(struct bus_double *bus, guint index) {
+  GDBusMessage *message = message_at(bus, index);
   switch (g_dbus_message_get_message_type(message)) {
   case G_DBUS_MESSAGE_TYPE_SIGNAL:
     return g_dbus_message_get_member(message);
@@ -124,7 +132,7 @@ const char *bus_double_name(struct bus_double *bus, guint index) {
 }
 
 GVariant *bus_double_body(struct bus_double *bus, guint index) {
-  return g_dbus_message_get_body(bus->received->pdata[index]);
+  return g_dbus_message_get_body(message_at(bus, index));
 }
 
 void bus_double_answer_ping(struct bus_double *bus, const char *sender) {
