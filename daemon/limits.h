@@ -34,6 +34,7 @@
 #define WSD_ANSWER_TIMEOUT_MS 5000u  /* for a worker's answer to a question; beyond: answered without it */
 #define WSD_STOP_DEADLINE_MS 2000u   /* for peers to finish the closing handshake */
 #define WSD_STOP_GRACE_MS 2000u      /* what a worker may take beyond that before it is killed */
+#define WSD_EXIT_GRACE_MS 3000u      /* for a worker to exit that has closed its control socket */
 #define WSD_RESTART_DELAY_MIN_MS 20u /* back-off between restarts of a dying worker, doubling ... */
 #define WSD_RESTART_DELAY_MAX_MS 30000u
 #define WSD_RESTART_SETTLED_MS 60000u  /* a worker that lived this long starts the back-off anew */

@@ -23,6 +23,7 @@ struct process {
   GPid pid;
   bool exited;
   bool forgotten;
+  guint overdue; /* source: it has closed its control socket and should have exited */
 };
 
 struct wsd_worker {
@@ -42,6 +43,7 @@ struct wsd_worker {
 static void on_exited(GPid pid, gint status, gpointer data) {
   struct process *process = data;
   process->exited = true;
+  g_clear_handle_id(&process->overdue, g_source_remove);
   if (WIFSIGNALED(status))
     g_message("worker %d was ended by signal %d", (int)pid, WTERMSIG(status));
   else if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
@@ -67,13 +69,25 @@ static gboolean report_gone(gpointer data) {
   return G_SOURCE_REMOVE;
 }
 
-/* Closes the control socket; a worker that still runs ends by that. */
+static gboolean end_overdue(gpointer data) {
+  struct process *process = data;
+  process->overdue = 0;
+  g_warning("worker %d has closed its control socket and goes on: it is ended", (int)process->pid);
+  kill(process->pid, SIGKILL); /* not reaped yet, so the id is still its own */
+  return G_SOURCE_REMOVE;
+}
+
+/* Closes the control socket; a worker that still runs ends by that, or it is made to. */
 static void lose(struct wsd_worker *worker) {
   if (worker->control < 0)
     return;
   g_clear_handle_id(&worker->source, g_source_remove);
   close(worker->control);
   worker->control = -1;
+  if (worker->process && !worker->process->exited)
+    worker->process->overdue = g_timeout_add(WSD_EXIT_GRACE_MS, end_overdue, worker->process);
+  else if (!worker->process)
+    wsd_worker_kill(worker);
   worker->gone_source = g_idle_add_full(G_PRIORITY_DEFAULT, report_gone, worker, NULL);
 }
 

@@ -4,6 +4,7 @@
 #include "daemon/worker-process.h"
 
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -65,6 +66,11 @@ static int play_worker(const char *part) {
     put(WSC_CONTROL_READY, 0);
   else if (g_str_equal(part, "exit"))
     return 0;
+  else if (g_str_equal(part, "rogue")) {
+    close(WSC_CONTROL_FD);
+    for (;;)
+      pause();
+  }
   guint8 octet;
   while (read(WSC_CONTROL_FD, &octet, 1) > 0) /* until the daemon lets go */
     continue;
@@ -136,6 +142,20 @@ static void test_exit_answers_requests(void) {
   player_free(&player);
 }
 
+static void test_rogue_is_ended(void) {
+  struct seen seen = {0};
+  struct player player = player_new("rogue");
+  struct wsd_worker *worker = wsd_worker_spawn(player.path, &events, &seen, NULL);
+  wait_for(&seen.gone);
+  int pidfd = dup(wsd_worker_pidfd(worker));
+  wsd_worker_free(worker);
+  struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+  while (poll(&ended, 1, 0) == 0) /* readable once the process has ended */
+    g_main_context_iteration(NULL, TRUE);
+  close(pidfd);
+  player_free(&player);
+}
+
 static void test_free_answers_requests(void) {
   struct seen seen = {0};
   struct player player = player_new("ready");
@@ -168,6 +188,7 @@ int main(int argc, char **argv) {
   }
   g_test_add_func("/worker-process/its reason becomes valid text", test_reason_is_made_text);
   g_test_add_func("/worker-process/whoever asked a worker that died is answered", test_exit_answers_requests);
+  g_test_add_func("/worker-process/a worker that closes its control socket and goes on is ended", test_rogue_is_ended);
   g_test_add_func("/worker-process/whoever asked a worker that is dropped is answered", test_free_answers_requests);
   g_test_add_func("/worker-process/a program that is not there is an error", test_missing_program);
   return g_test_run();
