@@ -158,7 +158,7 @@ static void discard_rest(struct wsd_adoption *adoption) {
   GArray *kept = wsd_supervisor_kept(adoption->service->supervisor);
   for (guint i = 0; i < kept->len; i++) {
     struct wsd_kept *entry = &g_array_index(kept, struct wsd_kept, i);
-    if (entry->fd >= 0)
+    if (entry->fd >= 0 && !g_str_equal(entry->name, WSD_KEEPER_RESERVE))
       discard(adoption, entry, "no server that goes on owns it");
   }
 }

@@ -5,6 +5,7 @@
 #include "daemon/service.h"
 #include "daemon/state.h"
 
+#include <fcntl.h>
 #include <unistd.h>
 
 struct waiter {
@@ -57,6 +58,14 @@ static char *state_name(guint64 sequence) {
   return g_strdup_printf("state-%" G_GUINT64_FORMAT, sequence);
 }
 
+static void hold_place(struct wsd_keeper *keeper) {
+  int fd = open("/dev/null", O_RDONLY | O_CLOEXEC);
+  if (fd < 0)
+    return;
+  wsd_supervisor_keep(keeper->supervisor, WSD_KEEPER_RESERVE, fd);
+  close(fd);
+}
+
 /* The new state is there before the old one goes: whoever comes back finds at least one, and takes the newer. */
 static void write_state(struct wsd_keeper *keeper) {
   struct wsd_state *state = gather(keeper);
@@ -65,8 +74,10 @@ static void write_state(struct wsd_keeper *keeper) {
   if (fd >= 0) {
     g_autofree char *before = state_name(keeper->sequence);
     g_autofree char *name = state_name(++keeper->sequence);
+    wsd_supervisor_drop(keeper->supervisor, WSD_KEEPER_RESERVE);
     wsd_supervisor_keep(keeper->supervisor, name, fd);
     wsd_supervisor_drop(keeper->supervisor, before);
+    hold_place(keeper);
     close(fd);
   } else {
     g_warning("%s", error->message);

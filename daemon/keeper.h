@@ -2,10 +2,15 @@
 /*
  * Keeps the service's state with the service manager: after any change the whole state is written anew into a sealed memfd, kept
  * under a name of its own, and the one before is dropped. Changes of one turn of the main loop are written once.
+ *
+ * A service manager whose store is full says nothing. So that it never happens to the state, on which all else hangs, a descriptor without
+ * meaning, WSD_KEEPER_RESERVE, holds a place for it.
  */
 #pragma once
 
 #include "daemon/supervisor.h"
+
+#define WSD_KEEPER_RESERVE "reserve"
 
 struct wsd_keeper;
 struct wsd_service;

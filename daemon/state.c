@@ -14,6 +14,9 @@
 /* Version of the layout below; another one is not read. */
 #define STATE_VERSION 1u
 #define STATE_TYPE "(uta{sv}aa{sv})"
+#ifndef MFD_NOEXEC_SEAL
+#define MFD_NOEXEC_SEAL 0x0008u
+#endif
 #define STATE_SEALS (F_SEAL_SEAL | F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_WRITE)
 
 static void server_state_free(gpointer data) {
@@ -110,7 +113,9 @@ static bool write_all(int fd, const guint8 *octets, gsize length) {
 
 int wsd_state_write(const struct wsd_state *state, GError **error) {
   g_autoptr(GVariant) variant = g_variant_ref_sink(state_variant(state));
-  int fd = memfd_create("wsserverd-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  int fd = memfd_create("wsserverd-state", MFD_CLOEXEC | MFD_ALLOW_SEALING | MFD_NOEXEC_SEAL);
+  if (fd < 0 && errno == EINVAL) /* an older kernel */
+    fd = memfd_create("wsserverd-state", MFD_CLOEXEC | MFD_ALLOW_SEALING);
   if (fd >= 0 && write_all(fd, g_variant_get_data(variant), g_variant_get_size(variant)) &&
       fcntl(fd, F_ADD_SEALS, STATE_SEALS) == 0)
     return fd;
@@ -122,12 +127,18 @@ int wsd_state_write(const struct wsd_state *state, GError **error) {
 
 /* In */
 
+/* A kernel that wants memfds not to be executable adds a seal for that. */
+static bool is_sealed(int fd) {
+  int seals = fcntl(fd, F_GET_SEALS);
+  return seals >= 0 && (seals & STATE_SEALS) == STATE_SEALS;
+}
+
 static GBytes *read_sealed(int fd, GError **error) {
   struct stat status;
   const char *fault = NULL;
   if (fstat(fd, &status) < 0 || !S_ISREG(status.st_mode))
     fault = "it is not a memfd";
-  else if (fcntl(fd, F_GET_SEALS) != STATE_SEALS)
+  else if (!is_sealed(fd))
     fault = "it is not sealed";
   else if (status.st_size <= 0 || status.st_size > WSD_STATE_MAX)
     fault = "it is empty or too large";
