@@ -28,7 +28,7 @@ enum {
 };
 
 static const struct rule rules[] = {
-    [WSC_WELCOME] = {true, false, WSC_TO_APP, NO_CONNECTION, NO_CODE, 0, WSC_WELCOME_SIZE, WSC_WELCOME_MAX},
+    [WSC_WELCOME] = {true, false, WSC_TO_APP, NO_CONNECTION, NO_CODE, 0, WSC_WELCOME_MIN, WSC_WELCOME_MAX},
     [WSC_STANDING] = {true, false, WSC_TO_APP, ONE_CONNECTION, NO_CODE, 0, STANDING_SIZE, STANDING_SIZE},
     [WSC_CREDIT] = {true, false, WSC_TO_APP, ONE_CONNECTION, NO_CODE, 0, CREDIT_SIZE, CREDIT_SIZE},
     [WSC_CONNECT] = {true, false, WSC_TO_APP, ONE_CONNECTION, NO_CODE, 0, WSC_CONNECT_FIXED, WSC_CONNECT_MAX},
@@ -158,10 +158,11 @@ void wsc_welcome_encode(const struct wsc_welcome *welcome, uint8_t out[WSC_WELCO
   wsc_put_u64(out + 24, welcome->max_message);
   wsc_put_u32(out + 32, welcome->queue_high);
   wsc_put_u32(out + 36, welcome->queue_low);
+  wsc_put_u32(out + 40, welcome->standing);
 }
 
 bool wsc_welcome_decode(const uint8_t *body, size_t size, struct wsc_welcome *welcome) {
-  if (size < WSC_WELCOME_SIZE || size > WSC_WELCOME_MAX || (body[2] & ~WELCOME_ACKNOWLEDGED) != 0 || body[3] != 0)
+  if (size < WSC_WELCOME_MIN || size > WSC_WELCOME_MAX || (body[2] & ~WELCOME_ACKNOWLEDGED) != 0 || body[3] != 0)
     return false;
   welcome->version = wsc_get_u16(body);
   welcome->acknowledged = body[2] & WELCOME_ACKNOWLEDGED;
@@ -171,6 +172,7 @@ bool wsc_welcome_decode(const uint8_t *body, size_t size, struct wsc_welcome *we
   welcome->max_message = wsc_get_u64(body + 24);
   welcome->queue_high = wsc_get_u32(body + 32);
   welcome->queue_low = wsc_get_u32(body + 36);
+  welcome->standing = size >= WSC_WELCOME_SIZE ? wsc_get_u32(body + 40) : 0;
   return welcome->version == WSC_VERSION && welcome->generation <= UINT32_MAX && welcome->first_event > 0 &&
          welcome->max_message <= WSC_MESSAGE_MAX && welcome->queue_low > 0 && welcome->queue_low <= welcome->queue_high;
 }

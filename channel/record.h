@@ -101,8 +101,10 @@ const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction
  *   24  u64  max_message
  *   32  u32  queue_high
  *   36  u32  queue_low
+ *   40  u32  standing; a worker of an older release ends before it
  */
-#define WSC_WELCOME_SIZE 40
+#define WSC_WELCOME_MIN 40
+#define WSC_WELCOME_SIZE 44
 struct wsc_welcome {
   uint16_t version;     /* WSC_VERSION */
   bool acknowledged;    /* events are kept until acknowledged */
@@ -112,6 +114,7 @@ struct wsc_welcome {
   uint64_t max_message; /* octets, both directions */
   uint32_t queue_high;  /* charged octets of one connection from which on the app side refuses to send */
   uint32_t queue_low;
+  uint32_t standing; /* how many STANDINGs follow; 0 also where the worker does not say */
 };
 void wsc_welcome_encode(const struct wsc_welcome *welcome, uint8_t out[WSC_WELCOME_SIZE]);
 /* False when it is none, is of another version, or holds figures that no worker can mean (see docs/channel.md). */

@@ -22,8 +22,9 @@ struct wsd_bus {
   guint subscription;            /* to NameOwnerChanged */
   gulong closed_handler;
   guint retry_source;
-  guint retry_delay; /* milliseconds */
-  void (*left)(void *user);
+  guint retry_delay;        /* milliseconds */
+  bool settling;            /* the name is asked for, or the servers of an earlier process are being adopted */
+  void (*left)(void *user); /* set while the service leaves */
   void *left_user;
 };
 
@@ -49,6 +50,7 @@ static void disconnect(struct wsd_bus *bus) {
   g_dbus_connection_signal_unsubscribe(bus->connection, bus->subscription);
   g_signal_handler_disconnect(bus->connection, bus->closed_handler);
   g_clear_pointer(&bus->door, wsd_door_free);
+  bus->settling = false;
   if (bus->adoption)
     wsd_adoption_interrupt(bus->adoption);
   wsd_service_set_connection(bus->service, NULL);
@@ -85,6 +87,30 @@ static void on_name_owner_changed(GDBusConnection *connection, const gchar *send
     wsd_service_name_vanished(bus->service, name);
 }
 
+static void release_name(struct wsd_bus *bus);
+
+/* From here on calls are taken: those that waited first. */
+static void on_adopted(void *user) {
+  struct wsd_bus *bus = user;
+  g_clear_pointer(&bus->adoption, wsd_adoption_free);
+  bus->settling = false;
+  wsd_door_open(bus->door);
+  bus->events.ready(bus->user);
+  if (!bus->left)
+    return;
+  wsd_service_hold(bus->service);
+  release_name(bus);
+}
+
+/* The servers come back only now: an app's library drops signals of a sender that does not own the name at that moment. */
+static void on_name_owned(struct wsd_bus *bus) {
+  bus->retry_delay = WSD_RECONNECT_DELAY_MIN_MS;
+  if (bus->adoption)
+    wsd_adoption_run(bus->adoption, on_adopted, bus);
+  else
+    on_adopted(bus);
+}
+
 static void on_name_requested(GObject *source, GAsyncResult *result, gpointer data) {
   g_autoptr(GError) error = NULL;
   g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
@@ -95,8 +121,7 @@ static void on_name_requested(GObject *source, GAsyncResult *result, gpointer da
   if (reply)
     g_variant_get(reply, "(u)", &outcome);
   if (outcome == NAME_REPLY_PRIMARY_OWNER) {
-    bus->retry_delay = WSD_RECONNECT_DELAY_MIN_MS;
-    bus->events.ready(bus->user);
+    on_name_owned(bus);
     return;
   }
   if (error && !g_dbus_error_is_remote_error(error))
@@ -107,18 +132,12 @@ static void on_name_requested(GObject *source, GAsyncResult *result, gpointer da
   bus->events.refused(bus->user, text);
 }
 
-/* From here on calls are taken. */
-static void open_door(struct wsd_bus *bus) {
+static void request_name(struct wsd_bus *bus) {
+  bus->settling = true;
   bus->door = wsd_door_new(bus->service, bus->connection);
   g_dbus_connection_call(bus->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "RequestName",
                          g_variant_new("(su)", WSD_BUS_NAME, NAME_FLAG_DO_NOT_QUEUE), G_VARIANT_TYPE("(u)"),
                          G_DBUS_CALL_FLAGS_NONE, G_MAXINT, bus->cancellable, on_name_requested, bus);
-}
-
-static void on_adopted(void *user) {
-  struct wsd_bus *bus = user;
-  g_clear_pointer(&bus->adoption, wsd_adoption_free);
-  open_door(bus);
 }
 
 static void on_bus_id(GObject *source, GAsyncResult *result, gpointer data) {
@@ -129,10 +148,8 @@ static void on_bus_id(GObject *source, GAsyncResult *result, gpointer data) {
   struct wsd_bus *bus = data;
   g_clear_pointer(&bus->service->bus_guid, g_free);
   g_variant_get(reply, "(s)", &bus->service->bus_guid);
-  if (bus->adoption)
-    wsd_adoption_run(bus->adoption, on_adopted, bus);
-  else
-    open_door(bus);
+  if (!bus->left)
+    request_name(bus);
 }
 
 static void use_connection(struct wsd_bus *bus, GDBusConnection *connection) {
@@ -199,6 +216,13 @@ static void on_name_released(GObject *source, GAsyncResult *result, gpointer dat
     left(bus->left_user);
 }
 
+static void release_name(struct wsd_bus *bus) {
+  g_dbus_connection_call(bus->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "ReleaseName",
+                         g_variant_new("(s)", WSD_BUS_NAME), NULL, G_DBUS_CALL_FLAGS_NONE, -1, bus->cancellable,
+                         on_name_released, bus);
+}
+
+/* While it settles, calls that the bus has routed here already wait for the servers: they get those, and answers, first. */
 void wsd_bus_leave(struct wsd_bus *bus, void (*done)(void *user), void *user) {
   if (!bus->connection) {
     done(user);
@@ -206,9 +230,8 @@ void wsd_bus_leave(struct wsd_bus *bus, void (*done)(void *user), void *user) {
   }
   bus->left = done;
   bus->left_user = user;
-  g_dbus_connection_call(bus->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "ReleaseName",
-                         g_variant_new("(s)", WSD_BUS_NAME), NULL, G_DBUS_CALL_FLAGS_NONE, -1, bus->cancellable,
-                         on_name_released, bus);
+  if (!bus->settling)
+    release_name(bus);
 }
 
 void wsd_bus_free(struct wsd_bus *bus) {

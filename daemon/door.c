@@ -246,7 +246,12 @@ struct wsd_door *wsd_door_new(struct wsd_service *service, GDBusConnection *conn
   door->connection = g_object_ref(connection);
   door->cancellable = g_cancellable_new();
   door->inbox = wsd_inbox_new(connection, on_message, door);
+  wsd_inbox_hold(door->inbox);
   return door;
+}
+
+void wsd_door_open(struct wsd_door *door) {
+  wsd_inbox_continue(door->inbox);
 }
 
 void wsd_door_free(struct wsd_door *door) {

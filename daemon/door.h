@@ -10,5 +10,7 @@
 
 struct wsd_door;
 
+/* Calls wait before it until it is opened. */
 struct wsd_door *wsd_door_new(struct wsd_service *service, GDBusConnection *connection);
+void wsd_door_open(struct wsd_door *door);
 void wsd_door_free(struct wsd_door *door);

@@ -18,6 +18,7 @@ struct wsd_inbox {
   GMutex lock;
   GQueue messages; /* under the lock */
   bool scheduled;  /* under the lock */
+  bool held;       /* under the lock */
   bool closed;     /* under the lock */
   GDBusConnection *connection;
   guint filter;
@@ -36,7 +37,7 @@ static void inbox_unref(gpointer data) {
 
 static GDBusMessage *take_message(struct wsd_inbox *inbox, bool *more) {
   g_mutex_lock(&inbox->lock);
-  GDBusMessage *message = inbox->closed ? NULL : g_queue_pop_head(&inbox->messages);
+  GDBusMessage *message = inbox->closed || inbox->held ? NULL : g_queue_pop_head(&inbox->messages);
   if (!message)
     inbox->scheduled = false;
   *more = message != NULL;
@@ -95,7 +96,7 @@ static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *messa
   bool taken = !inbox->closed && g_queue_get_length(&inbox->messages) < WSD_INCOMING_CALLS_MAX;
   if (taken)
     g_queue_push_tail(&inbox->messages, message);
-  if (taken && !inbox->scheduled)
+  if (taken && !inbox->scheduled && !inbox->held)
     schedule(inbox);
   g_mutex_unlock(&inbox->lock);
   if (!taken)
@@ -115,6 +116,20 @@ struct wsd_inbox *wsd_inbox_new(GDBusConnection *connection, void (*handle)(void
   inbox->user = user;
   inbox->filter = g_dbus_connection_add_filter(connection, on_message, inbox, inbox_unref);
   return inbox;
+}
+
+void wsd_inbox_hold(struct wsd_inbox *inbox) {
+  g_mutex_lock(&inbox->lock);
+  inbox->held = true;
+  g_mutex_unlock(&inbox->lock);
+}
+
+void wsd_inbox_continue(struct wsd_inbox *inbox) {
+  g_mutex_lock(&inbox->lock);
+  inbox->held = false;
+  if (!inbox->scheduled && !g_queue_is_empty(&inbox->messages))
+    schedule(inbox);
+  g_mutex_unlock(&inbox->lock);
 }
 
 void wsd_inbox_free(struct wsd_inbox *inbox) {

@@ -13,5 +13,8 @@ struct wsd_inbox;
  * main loop and owns the message. To be made before any name is owned. */
 struct wsd_inbox *wsd_inbox_new(GDBusConnection *connection, void (*handle)(void *user, GDBusMessage *message),
                                 void *user);
+/* Calls are read but not handled, until it is continued. */
+void wsd_inbox_hold(struct wsd_inbox *inbox);
+void wsd_inbox_continue(struct wsd_inbox *inbox);
 /* No call is handled any more; those waiting are dropped. */
 void wsd_inbox_free(struct wsd_inbox *inbox);

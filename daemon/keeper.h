@@ -12,6 +12,9 @@
 
 #define WSD_KEEPER_RESERVE "reserve"
 
+/* An entry whose only purpose is to make room for the next state. */
+#define WSD_RESERVE_NAME "reserve"
+
 struct wsd_keeper;
 struct wsd_service;
 

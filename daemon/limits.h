@@ -37,6 +37,7 @@
 #define WSD_EXIT_GRACE_MS 3000u      /* for a worker to exit that has closed its control socket */
 #define WSD_RESTART_DELAY_MIN_MS 20u /* back-off between restarts of a dying worker, doubling ... */
 #define WSD_RESTART_DELAY_MAX_MS 30000u
+#define WSD_CATCH_UP_MS 2000u          /* calls wait that long for an adopted worker to name its connections */
 #define WSD_RESTART_SETTLED_MS 60000u  /* a worker that lived this long starts the back-off anew */
 #define WSD_RESTARTS_MAX 12u           /* in a row; beyond: the server has failed */
 #define WSD_RECONNECT_DELAY_MIN_MS 50u /* back-off between attempts to reach the bus, doubling */
@@ -47,6 +48,7 @@
 #define WSD_HAND_OVER_MS 1500u       /* for calls in flight to end when the service leaves */
 #define WSD_SETTLE_MS 200            /* for one worker to take what is queued for it, when the service leaves */
 #define WSD_FDS_PER_SERVER 3u        /* kept by the service manager: control socket, listener, pidfd */
+#define WSD_FDS_BESIDES 2u           /* kept too: the state, and a reserve that makes room for the next one */
 #define WSD_IDLE_EXIT_MAX 86400u     /* seconds */
 #define WSD_KEPT_MEMORY (256 << 10)  /* octets of free memory to keep, and the size from which blocks are mapped */
 

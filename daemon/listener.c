@@ -80,3 +80,11 @@ void wsd_listener_close(int listener) {
   shutdown(listener, SHUT_RDWR);
   close(listener);
 }
+
+int wsd_listener_renew(int listener, struct wsd_start_options *options, GError **error) {
+  options->address_length = sizeof options->address;
+  if (getsockname(listener, (struct sockaddr *)&options->address, &options->address_length) < 0)
+    options->address_length = 0;
+  wsd_listener_close(listener);
+  return wsd_listener_open(options, error);
+}

@@ -10,3 +10,5 @@ int wsd_listener_open(struct wsd_start_options *options, GError **error);
 
 /* Frees the port although others hold duplicates of the socket: shutdown(2), then close(2). */
 void wsd_listener_close(int listener);
+/* Closes it for everybody who holds it, and opens another one at the same address, which `options` get. -1 with an error. */
+int wsd_listener_renew(int listener, struct wsd_start_options *options, GError **error);

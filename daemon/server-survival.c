@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a later process of the service has to know of a server, and how it goes on there. */
 #include "daemon/app.h"
+#include "daemon/listener.h"
 #include "daemon/server-private.h"
 #include "daemon/state.h"
 
+#include <poll.h>
 #include <unistd.h>
 
 void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server *kept) {
@@ -23,8 +25,25 @@ void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server
   kept->settled = server->settled;
 }
 
+/* Whether the worker runs, though it cannot be talked to: it shuts the listener down when it leaves, for others who hold it too. */
+static bool is_alive(int control, int pidfd) {
+  struct pollfd ended = {.fd = pidfd, .events = POLLIN};
+  return control >= 0 || (pidfd >= 0 && poll(&ended, 1, 0) == 0);
+}
+
+static bool renew_listener(struct wsd_server *server) {
+  g_autoptr(GError) error = NULL;
+  wsd_server_keep_no_longer(server, "listener");
+  server->listener = wsd_listener_renew(server->listener, &server->options, &error);
+  wsd_server_keep(server, "listener", server->listener);
+  if (server->listener < 0)
+    g_warning("server %" G_GUINT64_FORMAT ": %s", server->number, error->message);
+  return server->listener >= 0;
+}
+
 /* Its connections were known to it alone, so there is no Closed for each of them. */
 static void replace_worker(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int pidfd) {
+  bool listens = !is_alive(control, pidfd) || renew_listener(server);
   if (control >= 0)
     close(control); /* kept no longer either, below: it says 1001 to its peers and leaves */
   if (pidfd >= 0)
@@ -34,8 +53,13 @@ static void replace_worker(struct wsd_server *server, const struct wsd_kept_serv
   wsd_traffic_restore(server->traffic, kept->events_before);
   wsd_traffic_error(
       server->traffic, WSD_ERROR_FAILED,
-      "the server's process ended while the service was away: all its connections are lost, and it is started again");
-  wsd_server_restart_later(server);
+      listens ? "the server's process ended while the service was away: all its connections are lost, and it is "
+                "started again"
+              : "the server's process and its port were lost while the service was away: call Start to try again");
+  if (listens)
+    wsd_server_restart_later(server);
+  else
+    server->state = WSD_SERVER_FAILED;
 }
 
 static void adopt_running(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int listener,

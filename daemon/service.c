@@ -112,7 +112,8 @@ struct wsd_server *wsd_service_create_server(struct wsd_service *service, struct
                 WSD_SERVERS_MAX);
     return NULL;
   }
-  if (wsd_supervisor_room(service->supervisor) / WSD_FDS_PER_SERVER <= (guint)g_tree_nnodes(service->servers)) {
+  guint needed = WSD_FDS_BESIDES + WSD_FDS_PER_SERVER * ((guint)g_tree_nnodes(service->servers) + 1);
+  if (wsd_supervisor_room(service->supervisor) < needed) {
     g_set_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED,
                 "the service manager keeps no more descriptors for this service; try again when another app has "
                 "released a server");

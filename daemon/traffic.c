@@ -21,6 +21,14 @@ struct pending {
   GVariant *values; /* of the answer, or NULL */
 };
 
+typedef void (*carry_out_call)(struct wsd_traffic *traffic, struct wsd_call *call);
+
+/* A call that came before the connections of an adopted worker were known. */
+struct early_call {
+  struct wsd_call *call;
+  carry_out_call carry_out;
+};
+
 struct wsd_traffic {
   struct wsd_traffic_events events;
   void *user;
@@ -37,7 +45,14 @@ struct wsd_traffic {
   guint64 stale;         /* how many of those came from a worker before this one */
   guint64 acknowledged;  /* events of this worker that reached the app */
   guint acknowledge_source;
+  bool catching_up; /* an adopted worker still names connections that the app knows */
+  guint32 standing_left, repeats_left;
+  guint catch_up_timeout;
+  GQueue early; /* of struct early_call, oldest first */
 };
+
+static void release_early_calls(struct wsd_traffic *traffic);
+static void stop_catching_up(struct wsd_traffic *traffic);
 
 static gboolean send_acknowledge(gpointer data) {
   struct wsd_traffic *traffic = data;
@@ -75,6 +90,7 @@ struct wsd_traffic *wsd_traffic_new(struct wsd_delivery *delivery, const char *p
   traffic->lane = wsd_lane_new(delivery, path, &lane_events, traffic);
   traffic->connections = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
   g_queue_init(&traffic->pending);
+  g_queue_init(&traffic->early);
   return traffic;
 }
 
@@ -108,6 +124,8 @@ static void emit(struct wsd_traffic *traffic, const char *signal, GVariant *valu
 /* The worker's events up to first_event - 1 were acknowledged; those that follow may have been sent. */
 static void resume(struct wsd_traffic *traffic, const struct wsc_welcome *welcome) {
   traffic->acknowledged = welcome->first_event - 1;
+  traffic->standing_left = welcome->standing;
+  traffic->repeats_left = welcome->repeats;
   guint32 repeats = traffic->settled ? 0 : welcome->repeats;
   wsd_lane_restore(traffic->lane, traffic->events_before + traffic->acknowledged, repeats);
   if (repeats > 0)
@@ -206,8 +224,7 @@ static const char *take_credit(struct wsd_traffic *traffic, const struct wsc_rec
   return NULL;
 }
 
-static const char *on_record(void *user, const struct wsc_record *record) {
-  struct wsd_traffic *traffic = user;
+static const char *take_record(struct wsd_traffic *traffic, const struct wsc_record *record) {
   if (record->header.type == WSC_WELCOME)
     return traffic->welcomed ? "a second WELCOME" : take_welcome(traffic, record);
   if (!traffic->welcomed)
@@ -230,6 +247,21 @@ static const char *on_record(void *user, const struct wsc_record *record) {
   default:
     return "a record of unknown type";
   }
+}
+
+static const char *on_record(void *user, const struct wsc_record *record) {
+  struct wsd_traffic *traffic = user;
+  const char *fault = take_record(traffic, record);
+  if (fault || !traffic->catching_up)
+    return fault;
+  if (record->header.type == WSC_STANDING && traffic->standing_left > 0)
+    traffic->standing_left--;
+  if (wsc_type_is_event(record->header.type) && traffic->repeats_left > 0)
+    traffic->repeats_left--;
+  if (traffic->standing_left == 0 && traffic->repeats_left == 0)
+    stop_catching_up(traffic);
+  release_early_calls(traffic);
+  return NULL;
 }
 
 static bool on_ready(void *user, const struct wsc_record *record) {
@@ -272,6 +304,7 @@ static void link_to(struct wsd_traffic *traffic, int fd, guint64 generation, gui
   traffic->welcomed = traffic->open = false;
   traffic->stale = traffic->from_worker;
   traffic->acknowledged = 0;
+  stop_catching_up(traffic);
   traffic->channel = wsd_channel_new(fd, max_message, &channel_events, traffic);
   wsd_channel_on_written(traffic->channel, on_written);
 }
@@ -281,12 +314,22 @@ void wsd_traffic_attach(struct wsd_traffic *traffic, int fd, guint64 generation,
   link_to(traffic, fd, generation, max_message);
 }
 
+static gboolean on_catch_up_timeout(gpointer data) {
+  struct wsd_traffic *traffic = data;
+  traffic->catch_up_timeout = 0;
+  stop_catching_up(traffic);
+  release_early_calls(traffic);
+  return G_SOURCE_REMOVE;
+}
+
 void wsd_traffic_adopt(struct wsd_traffic *traffic, int fd, guint64 generation, guint64 max_message,
                        guint64 events_before, bool settled) {
   traffic->adopts = true;
   traffic->settled = settled;
   traffic->events_before = events_before;
   link_to(traffic, fd, generation, max_message);
+  traffic->catching_up = true;
+  traffic->catch_up_timeout = g_timeout_add(WSD_CATCH_UP_MS, on_catch_up_timeout, traffic);
 }
 
 guint64 wsd_traffic_emitted(const struct wsd_traffic *traffic) {
@@ -351,6 +394,12 @@ void wsd_traffic_fail_calls(struct wsd_traffic *traffic, enum wsd_error error, c
     g_clear_pointer(&pending->values, g_variant_unref);
     g_free(pending);
   }
+  struct early_call *early;
+  while ((early = g_queue_pop_head(&traffic->early))) {
+    wsd_call_fail(early->call, error, "%s", text);
+    g_free(early);
+  }
+  stop_catching_up(traffic);
 }
 
 void wsd_traffic_error(struct wsd_traffic *traffic, enum wsd_error error, const char *text) {
@@ -425,7 +474,7 @@ static struct connection *find_for(struct wsd_traffic *traffic, struct wsd_call 
   return NULL;
 }
 
-void wsd_traffic_send(struct wsd_traffic *traffic, struct wsd_call *call) {
+static void send_now(struct wsd_traffic *traffic, struct wsd_call *call) {
   guint64 id;
   gboolean text;
   g_autoptr(GVariant) array = NULL;
@@ -479,7 +528,7 @@ static void charge_targets(struct wsd_traffic *traffic, const GByteArray *target
     find(traffic, wsc_get_u64(targets->data + offset))->charged += cost;
 }
 
-void wsd_traffic_broadcast(struct wsd_traffic *traffic, struct wsd_call *call) {
+static void broadcast_now(struct wsd_traffic *traffic, struct wsd_call *call) {
   gboolean text;
   g_autoptr(GVariant) id_array = NULL;
   g_autoptr(GVariant) array = NULL;
@@ -512,7 +561,7 @@ static bool is_legal_code(guint16 code) {
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
 }
 
-void wsd_traffic_close(struct wsd_traffic *traffic, struct wsd_call *call) {
+static void close_now(struct wsd_traffic *traffic, struct wsd_call *call) {
   guint64 id;
   guint16 code;
   const char *reason;
@@ -536,6 +585,54 @@ void wsd_traffic_close(struct wsd_traffic *traffic, struct wsd_call *call) {
   guint64 position = wsd_channel_send(traffic->channel, &header, NULL, 0, reason, strlen(reason));
   connection->closing = position > 0;
   answer_at(traffic, call, position, NULL);
+}
+
+/* Calls while an adopted worker names its connections. Each is named in the order of the ids: by STANDING, or, where the app may have
+ * heard of it from an earlier process of the service only just before that ended, by a repeated CONNECT. */
+
+static void stop_catching_up(struct wsd_traffic *traffic) {
+  traffic->catching_up = false;
+  g_clear_handle_id(&traffic->catch_up_timeout, g_source_remove);
+}
+
+static bool is_too_early(const struct wsd_traffic *traffic, const struct early_call *early) {
+  if (!traffic->catching_up)
+    return false;
+  if (!traffic->welcomed || traffic->standing_left > 0)
+    return true;
+  if (early->carry_out == broadcast_now)
+    return traffic->repeats_left > 0;
+  guint64 id;
+  g_variant_get_child(early->call->arguments, 0, "t", &id);
+  return is_new_id(traffic, id);
+}
+
+static void release_early_calls(struct wsd_traffic *traffic) {
+  struct early_call *early;
+  while ((early = g_queue_peek_head(&traffic->early)) && !is_too_early(traffic, early)) {
+    g_queue_pop_head(&traffic->early);
+    early->carry_out(traffic, early->call);
+    g_free(early);
+  }
+}
+
+static void carry_out(struct wsd_traffic *traffic, struct wsd_call *call, carry_out_call now) {
+  struct early_call *early = g_new(struct early_call, 1);
+  *early = (struct early_call){call, now};
+  g_queue_push_tail(&traffic->early, early);
+  release_early_calls(traffic);
+}
+
+void wsd_traffic_send(struct wsd_traffic *traffic, struct wsd_call *call) {
+  carry_out(traffic, call, send_now);
+}
+
+void wsd_traffic_broadcast(struct wsd_traffic *traffic, struct wsd_call *call) {
+  carry_out(traffic, call, broadcast_now);
+}
+
+void wsd_traffic_close(struct wsd_traffic *traffic, struct wsd_call *call) {
+  carry_out(traffic, call, close_now);
 }
 
 void wsd_traffic_acknowledge(struct wsd_traffic *traffic, struct wsd_call *call) {

@@ -124,8 +124,8 @@ class Channel:
             self.records.append(Record(type, flags, code, connection, body))
             if type == WELCOME:
                 self.welcome = dict(zip(
-                    ("version", "flags", "zero", "repeats", "generation", "first_event", "max_message", "high", "low"),
-                    struct.unpack("<HBBIQQQII", body)))
+                    ("version", "flags", "zero", "repeats", "generation", "first_event", "max_message", "high", "low", "standing"),
+                    struct.unpack("<HBBIQQQIII", body)))
         del self.buffer[:offset]
 
     def wait(self, condition, timeout=20, what="a record"):

@@ -308,7 +308,7 @@ static void drain(struct wsw_server *server) {
   }
 }
 
-static void queue_welcome(struct wsw_server *server, uint32_t repeats) {
+static void queue_welcome(struct wsw_server *server, uint32_t repeats, uint32_t standing) {
   struct wsw_channel *channel = &server->channel;
   struct wsc_welcome welcome = {
       .version = WSC_VERSION,
@@ -319,6 +319,7 @@ static void queue_welcome(struct wsw_server *server, uint32_t repeats) {
       .max_message = server->configuration.max_message,
       .queue_high = WSC_PEER_QUEUE_HIGH,
       .queue_low = WSC_PEER_QUEUE_LOW,
+      .standing = standing,
   };
   uint8_t body[WSC_WELCOME_SIZE];
   wsc_welcome_encode(&welcome, body);
@@ -365,6 +366,15 @@ static size_t find_departed(const struct wsc_event_store *store, uint64_t first_
   return count;
 }
 
+static uint32_t count_standing(const struct wsw_server *server) {
+  const struct wsc_event_store *store = &server->channel.store;
+  uint64_t first_new = first_repeated_connect(store);
+  size_t count = find_departed(store, first_new, NULL, 0);
+  for (const struct wsw_peer *peer = server->peers.oldest; peer && peer->id < first_new; peer = peer->younger)
+    count++;
+  return (uint32_t)count;
+}
+
 /* One STANDING for each connection whose CONNECT will not follow, open or departed, in the order of ids. */
 static void queue_all_standing(struct wsw_server *server) {
   const struct wsc_event_store *store = &server->channel.store;
@@ -402,7 +412,8 @@ void wsw_channel_attach(struct wsw_server *server, int fd, const struct wsw_chan
   channel->store.window_events = terms->window_events;
   channel->store.window_octets = terms->window_octets;
   wsc_decoder_init(&channel->decoder, WSC_TO_WORKER, server->configuration.max_message);
-  queue_welcome(server, wsc_event_store_resume(&channel->store));
+  uint32_t repeats = wsc_event_store_resume(&channel->store);
+  queue_welcome(server, repeats, count_standing(server));
   queue_all_standing(server);
   if (!channel->acknowledged) {
     /* Nothing is kept from here on; what was kept goes first. */

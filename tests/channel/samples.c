@@ -16,7 +16,8 @@ struct wsc_welcome sample_welcome(void) {
                               .first_event = 17,
                               .max_message = 5242864,
                               .queue_high = WSC_PEER_QUEUE_HIGH,
-                              .queue_low = WSC_PEER_QUEUE_LOW};
+                              .queue_low = WSC_PEER_QUEUE_LOW,
+                              .standing = 1};
 }
 
 static void append_welcome(struct wsc_queue *queue) {

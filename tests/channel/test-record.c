@@ -29,7 +29,7 @@ static void test_welcome_layout(void) {
   uint8_t out[WSC_WELCOME_SIZE];
   static const uint8_t octets[WSC_WELCOME_SIZE] = {
       1,    0,    1,    0, 3, 0, 0, 0, 2, 0, 0,    0, 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0, /* max_message */
-      0xf0, 0xff, 0x4f, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 4, 0,
+      0xf0, 0xff, 0x4f, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 4, 0, 1,  0, 0, 0,
   };
   struct wsc_welcome welcome = sample_welcome(), back;
   wsc_welcome_encode(&welcome, out);
@@ -43,6 +43,7 @@ static void test_welcome_layout(void) {
   g_assert_cmpuint(back.max_message, ==, welcome.max_message);
   g_assert_cmpuint(back.queue_high, ==, welcome.queue_high);
   g_assert_cmpuint(back.queue_low, ==, welcome.queue_low);
+  g_assert_cmpuint(back.standing, ==, welcome.standing);
 }
 
 static void test_welcome_may_grow(void) {
@@ -52,7 +53,9 @@ static void test_welcome_may_grow(void) {
   g_assert_true(wsc_welcome_decode(body, WSC_WELCOME_SIZE + 8, &back));
   g_assert_true(wsc_welcome_decode(body, WSC_WELCOME_MAX, &back));
   g_assert_false(wsc_welcome_decode(body, WSC_WELCOME_MAX + 1, &back));
-  g_assert_false(wsc_welcome_decode(body, WSC_WELCOME_SIZE - 1, &back));
+  g_assert_true(wsc_welcome_decode(body, WSC_WELCOME_MIN, &back)); /* of a worker that does not say how many stand */
+  g_assert_cmpuint(back.standing, ==, 0);
+  g_assert_false(wsc_welcome_decode(body, WSC_WELCOME_MIN - 1, &back));
 }
 
 static void assert_welcome_refused(const struct wsc_welcome *welcome) {
