@@ -113,7 +113,8 @@ def test_a_bus_that_is_not_there_is_named(build, tmp_path):
         until(lambda: "no-bus" in log.read_text(), what="a word about the missing bus")
     finally:
         process.terminate()
-        process.wait(20)
+        status = process.wait(20)
+    assert status == 0
 
 
 def test_the_service_serves_the_session_bus_on_request(new_service, new_app):
