@@ -93,6 +93,7 @@ def service(_shared) -> Service:
             service.process.kill()
         service.process.wait()
         service.bus.stop()
+        shutil.rmtree(service.folder, ignore_errors=True)
         raise
 
 
