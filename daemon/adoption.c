@@ -45,15 +45,6 @@ static void discard(struct wsd_adoption *adoption, struct wsd_kept *kept, const 
   kept->fd = -1;
 }
 
-/* The keeper has its own. */
-static void close_reserve(struct wsd_adoption *adoption) {
-  struct wsd_kept *reserve = find(adoption, WSD_RESERVE_NAME);
-  if (!reserve)
-    return;
-  close(reserve->fd);
-  reserve->fd = -1;
-}
-
 /* State: the newest valid one */
 
 static void take_newest_state(struct wsd_adoption *adoption) {
@@ -241,7 +232,6 @@ struct wsd_adoption *wsd_adoption_new(struct wsd_service *service) {
   adoption->service = service;
   adoption->cancellable = g_cancellable_new();
   wsd_keeper_hold(service->keeper);
-  close_reserve(adoption);
   take_newest_state(adoption);
   if (adoption->state)
     service->last_number = adoption->state->last_number;

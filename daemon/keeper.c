@@ -6,7 +6,6 @@
 #include "daemon/state.h"
 
 #include <fcntl.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 struct waiter {
@@ -18,7 +17,6 @@ struct wsd_keeper {
   struct wsd_service *service;
   struct wsd_supervisor *supervisor;
   guint64 sequence;
-  int reserve; /* kept too, see write_state() */
   bool held;
   guint source;
   GArray *waiters; /* of struct waiter, for the next writing */
@@ -28,7 +26,6 @@ struct wsd_keeper *wsd_keeper_new(struct wsd_service *service, struct wsd_superv
   struct wsd_keeper *keeper = g_new0(struct wsd_keeper, 1);
   keeper->service = service;
   keeper->supervisor = supervisor;
-  keeper->reserve = memfd_create("wsserverd-reserve", MFD_CLOEXEC);
   keeper->waiters = g_array_new(FALSE, FALSE, sizeof(struct waiter));
   return keeper;
 }
@@ -80,11 +77,8 @@ static void write_state(struct wsd_keeper *keeper) {
     g_autofree char *before = state_name(keeper->sequence);
     g_autofree char *name = state_name(++keeper->sequence);
     wsd_supervisor_drop(keeper->supervisor, WSD_KEEPER_RESERVE);
-    wsd_supervisor_drop(keeper->supervisor, WSD_RESERVE_NAME);
     wsd_supervisor_keep(keeper->supervisor, name, fd);
     wsd_supervisor_drop(keeper->supervisor, before);
-    if (keeper->reserve >= 0)
-      wsd_supervisor_keep(keeper->supervisor, WSD_RESERVE_NAME, keeper->reserve);
     hold_place(keeper);
     close(fd);
   } else {
@@ -108,8 +102,6 @@ static void answer(void *user) {
 void wsd_keeper_free(struct wsd_keeper *keeper) {
   g_clear_handle_id(&keeper->source, g_source_remove);
   answer(keeper->waiters);
-  if (keeper->reserve >= 0)
-    close(keeper->reserve);
   g_free(keeper);
 }
 

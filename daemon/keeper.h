@@ -12,9 +12,6 @@
 
 #define WSD_KEEPER_RESERVE "reserve"
 
-/* An entry whose only purpose is to make room for the next state. */
-#define WSD_RESERVE_NAME "reserve"
-
 struct wsd_keeper;
 struct wsd_service;
 
