@@ -9,7 +9,6 @@
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <seccomp.h>
-#include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -247,11 +246,13 @@ static bool drop_capabilities(void) {
     return false;
   struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3, .pid = 0};
   struct __user_cap_data_struct none[_LINUX_CAPABILITY_U32S_3] = {{0}};
+  if (syscall(SYS_capset, &header, none) == 0)
+    return true;
+  /* A service manager's filter may deny that where there is nothing to drop. What is inheritable is worth nothing by itself. */
   struct __user_cap_data_struct held[_LINUX_CAPABILITY_U32S_3];
   if (syscall(SYS_capget, &header, held) < 0)
     return false;
-  /* A service manager's filter may deny capset where there is nothing to drop. */
-  return memcmp(held, none, sizeof none) == 0 || syscall(SYS_capset, &header, none) == 0;
+  return (held[0].permitted | held[0].effective | held[1].permitted | held[1].effective) == 0;
 }
 
 const char *wsw_sandbox_enter(void) {

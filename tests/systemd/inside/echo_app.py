@@ -2,8 +2,9 @@
 """An app with servers that sends every message back, in a GDBus main loop of its own. It notices what is missing, repeated or
 out of order.
 
-Its argument is JSON: a list of apps, each a client of the bus of its own, each a list of Start options. It says the ports in a line of
-JSON, then answers each line of standard input with one. It ends with its standard input.
+Its argument is JSON: a list of apps, each a client of the bus of its own, each a list of Start options. It says ports and paths in a
+line of JSON, and what the calls of servers that could not be had answered; then it answers each line of standard input with
+a line. It ends with its standard input.
 
 Messages are text, "LINE:NUMBER", the numbers of a connection counting from 1. A message is sent back by one call at a time per
 connection, so that one whose outcome nobody knows, because the service crashed, can be called again without changing the order.
@@ -37,13 +38,24 @@ class App:
         self.outstanding = 0
         self.waiting = collections.deque()
         self.servers = {}
+        self.refusals = []
         self.bus.signal_subscribe(BUS_NAME, None, None, None, None, Gio.DBusSignalFlags.NONE, self.on_signal)
         for options in servers:
-            [path] = self.call(ROOT, MANAGER, "CreateServer")
-            self.servers[path] = Server(self, path)
-            typed = {"serverPort": 0, "serverIP": "127.0.0.1", **options}
-            self.call(path, SERVER, "Start", GLib.Variant("(a{sv})", [{k: GLib.Variant(TYPES[k], v) for k, v in typed.items()}]))
-            self.servers[path].port = self.port(path)
+            try:
+                self.serve({"serverPort": 0, "serverIP": "127.0.0.1", **options})
+            except GLib.Error as failure:
+                self.refusals.append(failure.message)
+
+    def serve(self, options):
+        [path] = self.call(ROOT, MANAGER, "CreateServer")
+        server = self.servers[path] = Server(self, path)
+        try:
+            typed = {key: GLib.Variant(TYPES[key], value) for key, value in options.items()}
+            self.call(path, SERVER, "Start", GLib.Variant("(a{sv})", [typed]))
+            server.port = self.port(path)
+        except GLib.Error:
+            del self.servers[path]
+            raise
 
     def call(self, path, interface, member, arguments=None):
         return self.bus.call_sync(BUS_NAME, path, interface, member, arguments, None, Gio.DBusCallFlags.NONE, 30000, None).unpack()
@@ -175,7 +187,8 @@ def main():
         return True
 
     GLib.io_add_watch(sys.stdin, GLib.IO_IN | GLib.IO_HUP, on_input)
-    print(json.dumps({"ports": [server.port for server in servers], "paths": [server.path for server in servers]}), flush=True)
+    print(json.dumps({"ports": [server.port for server in servers], "paths": [server.path for server in servers],
+                      "refusals": [text for app in apps for text in app.refusals]}), flush=True)
     loop.run()
 
 
