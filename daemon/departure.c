@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/departure.h"
 
+#include "daemon/job.h"
 #include "daemon/limits.h"
 #include "daemon/supervisor.h"
 
@@ -9,6 +10,8 @@
 
 struct wsd_departure {
   struct wsd_service *service;
+  struct wsd_bus *bus;
+  struct wsd_job *job;
   void (*done)(void *user);
   void *user;
   guint source;
@@ -35,14 +38,27 @@ static void on_left(void *user) {
   departure->source = g_timeout_add_full(G_PRIORITY_LOW, LOOK_MS, look, departure, NULL);
 }
 
+/* When the service is stopped, it keeps its name: a call of an app that waits for the next process would make the bus start one, and that
+ * start would cancel the stop. */
+static void on_job(void *user, bool stopping) {
+  struct wsd_departure *departure = user;
+  wsd_service_hold(departure->service);
+  if (stopping)
+    on_left(departure);
+  else
+    wsd_bus_leave(departure->bus, on_left, departure);
+}
+
 struct wsd_departure *wsd_departure_begin(struct wsd_service *service, struct wsd_bus *bus, void (*done)(void *user),
                                           void *user) {
   struct wsd_departure *departure = g_new0(struct wsd_departure, 1);
-  *departure = (struct wsd_departure){.service = service, .done = done, .user = user};
+  *departure = (struct wsd_departure){.service = service, .bus = bus, .done = done, .user = user};
   departure->deadline = g_get_monotonic_time() + WSD_HAND_OVER_MS * G_TIME_SPAN_MILLISECOND;
   wsd_supervisor_stopping(service->supervisor);
-  wsd_service_hold(service);
-  wsd_bus_leave(bus, on_left, departure);
+  if (service->connection && wsd_supervisor_keeps(service->supervisor))
+    departure->job = wsd_job_ask(service->connection, on_job, departure);
+  else
+    on_job(departure, false);
   return departure;
 }
 
@@ -50,5 +66,6 @@ void wsd_departure_free(struct wsd_departure *departure) {
   if (!departure)
     return;
   g_clear_handle_id(&departure->source, g_source_remove);
+  wsd_job_free(departure->job);
   g_free(departure);
 }

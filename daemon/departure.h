@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * How the service leaves without anybody losing anything: it gives its name back, so that new calls wait for the next process;
- * answers every call that it had already; tells each worker how far it got; has the state kept; and only then ends.
+ * How the service leaves without anybody losing anything: it gives its name back, so that new calls wait for the next process, unless
+ * the service is stopped; answers every call that it had already; tells each worker how far it got; has the state kept; and only then ends.
  */
 #pragma once
 

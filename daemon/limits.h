@@ -45,6 +45,7 @@
 
 #define WSD_BARRIER_TIMEOUT_MS 5000u /* for the service manager to confirm what it keeps */
 #define WSD_STATE_MAX (4 << 20)      /* octets of the state kept over a restart */
+#define WSD_JOB_MS 500               /* systemd may take to tell why it ends the service */
 #define WSD_HAND_OVER_MS 1500u       /* for calls in flight to end when the service leaves */
 #define WSD_SETTLE_MS 200            /* for one worker to take what is queued for it, when the service leaves */
 #define WSD_FDS_PER_SERVER 3u        /* kept by the service manager: control socket, listener, pidfd */
