@@ -166,6 +166,9 @@ def new_app():
 
     yield make
     for app in apps:
+        for server in app.servers.values():
+            for peer in server.joined:  # one that stays and is silent would cost two seconds when its server stops
+                peer.close()
         app.close()
 
 

@@ -7,15 +7,12 @@ from .bus import PrivateBus
 from .manager import Manager
 from .service import Service, daemon_path
 from .wire import until
-
-STOP_SECONDS = 3.0  # what `systemctl stop` may take until peers are told and no process is left
-
-
 class ManagedService(Service):
     def __init__(self, bus: PrivateBus, build: str, configuration: dict | None = None, **options):
         """`options` are those of Manager."""
         super().__init__(bus, build, configuration)
         command = [daemon_path(build), f"--config={self.configuration}", f"--address={bus.address}"]
+        self.expected_status = 0  # at the end
         self.manager = Manager(self.folder, command, self.environment, self.log, **options)
 
     @property
@@ -33,6 +30,14 @@ class ManagedService(Service):
     def workers(self) -> set:
         return self.manager.workers()
 
+    def kept(self) -> list:
+        """Names of what is kept for servers."""
+        self.manager.sync()
+        return [name for name in self.manager.names() if not name.startswith("state-") and name != "reserve"]
+
+    def states(self) -> list:
+        return [name for name in self.manager.names() if name.startswith("state-")]
+
     def stop(self) -> None:
         try:
             status = self.manager.stop()
@@ -40,4 +45,4 @@ class ManagedService(Service):
         finally:
             self.manager.close()
         self._check_output()
-        assert status == 0, f"wsserverd ended with status {status}:\n{self.output()[-5000:]}"
+        assert status == self.expected_status, f"wsserverd ended with status {status}:\n{self.output()[-5000:]}"

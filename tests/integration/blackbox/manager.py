@@ -31,6 +31,7 @@ KCMP = {"x86_64": 312, "aarch64": 272}
 KCMP_FILE = 0
 PR_SET_CHILD_SUBREAPER = 36
 WORKER_NAME = "wsserver-worker"
+NEVER = float("inf")
 
 # Moves the stored descriptors to where LISTEN_FDS wants them and becomes the service.
 LAUNCHER = """
@@ -232,8 +233,8 @@ class Manager:
             return os.dup(found.fd)
 
     def add(self, name: str, fd: int) -> None:
-        """Takes `fd`."""
-        self._store(name, fd, True)
+        """Takes `fd`, which stays even if its other end is gone, as with FDPOLL=0."""
+        self._store(name, fd, False)
 
     def remove(self, *names: str) -> None:
         with self._changed:
@@ -295,7 +296,7 @@ class Manager:
             self._changed.notify_all()
 
     def _watchdog_left(self) -> float | None:
-        if not self.watchdog or not self.process or self.process.returncode is not None:
+        if not self.watchdog or not self.process or self.process.returncode is not None or self._fed_at == NEVER:
             return None
         return max(0, self._fed_at + self.watchdog - time.monotonic()) * 1000 + 1
 
@@ -303,7 +304,7 @@ class Manager:
         process = self.process
         if self.watchdog and process and process.returncode is None and time.monotonic() > self._fed_at + self.watchdog:
             self.watchdog_fired += 1
-            self._fed_at = float("inf")
+            self._fed_at = NEVER
             process.kill()  # systemd tries SIGABRT first, which a process that was stopped does not even see
 
     def _receive(self) -> None:
