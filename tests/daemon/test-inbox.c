@@ -44,9 +44,29 @@ static void test_nothing_after_free(void) {
   bus_double_free(bus);
 }
 
+static void test_hold(void) {
+  g_autoptr(GPtrArray) handled = g_ptr_array_new_with_free_func(g_object_unref);
+  struct bus_double *bus = bus_double_new();
+  struct wsd_inbox *inbox = wsd_inbox_new(bus->daemon, on_message, handled);
+  wsd_inbox_hold(inbox);
+  send_call(bus, "test.Interface", G_DBUS_MESSAGE_FLAGS_NONE);
+  g_dbus_connection_flush_sync(bus->app, NULL, NULL);
+  bus_double_settle(bus);
+  g_assert_cmpuint(handled->len, ==, 0);
+  wsd_inbox_continue(inbox);
+  while (handled->len < 1)
+    g_main_context_iteration(NULL, TRUE);
+  send_call(bus, "test.Interface", G_DBUS_MESSAGE_FLAGS_NONE);
+  while (handled->len < 2)
+    g_main_context_iteration(NULL, TRUE);
+  wsd_inbox_free(inbox);
+  bus_double_free(bus);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/inbox/calls keep their order, and too many are refused", test_order_and_bound);
+  g_test_add_func("/inbox/calls wait while servers come back, and are handled then", test_hold);
   g_test_add_func("/inbox/a closed inbox hands out nothing", test_nothing_after_free);
   return g_test_run();
 }

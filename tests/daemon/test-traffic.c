@@ -70,9 +70,12 @@ static void send_record(struct fixture *fixture, guint8 type, guint8 flags, guin
   wsc_queue_clear(&queue);
 }
 
-static void send_welcome_of(struct fixture *fixture, guint64 generation, bool acknowledged) {
+static void send_whole_welcome(struct fixture *fixture, guint64 generation, bool acknowledged, guint32 standing,
+                               guint32 repeats) {
   struct wsc_welcome welcome = {.version = WSC_VERSION,
                                 .acknowledged = acknowledged,
+                                .standing = standing,
+                                .repeats = repeats,
                                 .generation = generation,
                                 .first_event = 1,
                                 .max_message = 1024,
@@ -81,6 +84,10 @@ static void send_welcome_of(struct fixture *fixture, guint64 generation, bool ac
   uint8_t body[WSC_WELCOME_SIZE];
   wsc_welcome_encode(&welcome, body);
   send_record(fixture, WSC_WELCOME, 0, 0, 0, body, sizeof body);
+}
+
+static void send_welcome_of(struct fixture *fixture, guint64 generation, bool acknowledged) {
+  send_whole_welcome(fixture, generation, acknowledged, 0, 0);
 }
 
 static void send_welcome(struct fixture *fixture) {
@@ -378,6 +385,76 @@ static void test_stuck_worker(struct fixture *fixture, gconstpointer unused) {
   g_assert_cmpstr(bus_double_name(fixture->bus, 2), ==, "org.wsserver1.Error.ShuttingDown");
 }
 
+/* Adoption */
+
+static void adopt(struct fixture *fixture) {
+  int sockets[2];
+  g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), ==, 0);
+  fcntl(sockets[0], F_SETFL, O_NONBLOCK);
+  wsd_traffic_let_go(fixture->traffic);
+  close(fixture->worker);
+  wsd_traffic_adopt(fixture->traffic, sockets[0], GENERATION, 1024, 0, true);
+  wsd_traffic_open(fixture->traffic);
+  fixture->worker = sockets[1];
+}
+
+static void call_broadcast(struct fixture *fixture) {
+  GVariant *all = g_variant_new_array(G_VARIANT_TYPE_UINT64, NULL, 0);
+  GVariant *arguments = g_variant_new("(@atb@ay)", all, TRUE, octets("hello"));
+  wsd_traffic_broadcast(fixture->traffic, make_call(fixture, "Broadcast", arguments));
+}
+
+static void test_early_calls(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  static const guint8 standing[16] = {0};
+  adopt(fixture);
+  call_send(fixture, FIRST, "to one that stands");
+  call_send(fixture, FIRST + 1, "to one whose Connect is repeated");
+  call_broadcast(fixture);
+  settle(fixture);
+  g_assert_cmpuint(bus_double_count(fixture->bus), ==, 0);
+  send_whole_welcome(fixture, GENERATION, true, 1, 2);
+  settle(fixture);
+  g_assert_cmpuint(bus_double_count(fixture->bus), ==, 0);
+  send_record(fixture, WSC_STANDING, 0, 0, FIRST, standing, sizeof standing);
+  bus_double_wait(fixture->bus, 1);
+  settle(fixture);
+  g_assert_cmpuint(bus_double_count(fixture->bus), ==, 1);
+  send_connect(fixture, FIRST + 1);
+  bus_double_wait(fixture->bus, 3); /* the signal and the second reply */
+  settle(fixture);
+  g_assert_cmpuint(bus_double_count(fixture->bus), ==, 3);
+  send_connect(fixture, FIRST + 2);
+  bus_double_wait(fixture->bus, 5);
+  guint count = 0;
+  g_variant_get(bus_double_body(fixture->bus, 4), "(u)", &count);
+  g_assert_cmpuint(count, ==, 3);
+  call_send(fixture, FIRST + 3, "to nobody");
+  bus_double_wait(fixture->bus, 6);
+  g_assert_cmpstr(bus_double_name(fixture->bus, 5), ==, "org.wsserver1.Error.ConnectionNotFound");
+}
+
+/* WSD_CATCH_UP_MS */
+static void test_early_calls_are_answered(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  adopt(fixture);
+  gint64 started = g_get_monotonic_time();
+  call_send(fixture, FIRST, "hello");
+  send_whole_welcome(fixture, GENERATION, true, G_MAXUINT32, G_MAXUINT32);
+  bus_double_wait(fixture->bus, 1);
+  g_assert_cmpint(g_get_monotonic_time() - started, >=, WSD_CATCH_UP_MS * G_TIME_SPAN_MILLISECOND);
+  g_assert_cmpstr(bus_double_name(fixture->bus, 0), ==, "org.wsserver1.Error.ConnectionNotFound");
+}
+
+static void test_early_calls_end(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  adopt(fixture);
+  call_send(fixture, FIRST, "hello");
+  wsd_traffic_fail_calls(fixture->traffic, WSD_ERROR_SHUTTING_DOWN, "gone");
+  bus_double_wait(fixture->bus, 1);
+  g_assert_cmpstr(bus_double_name(fixture->bus, 0), ==, "org.wsserver1.Error.ShuttingDown");
+}
+
 #define TEST(name, function) g_test_add("/traffic/" name, struct fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv) {
@@ -393,6 +470,9 @@ int main(int argc, char **argv) {
   TEST("Send puts a record into the channel", test_send);
   TEST("a full queue is WouldBlock, then Drained, then free", test_would_block_and_drained);
   TEST("a stuck worker holds a bounded amount", test_stuck_worker);
+  TEST("calls wait until an adopted worker has named its connections", test_early_calls);
+  TEST("an adopted worker that names none keeps no call for ever", test_early_calls_are_answered);
+  TEST("calls that wait for an adopted worker are answered when the server goes", test_early_calls_end);
   for (gsize i = 0; i < G_N_ELEMENTS(hostile); i++) {
     g_autofree char *path = g_strconcat("/traffic/hostile worker/", hostile[i].name, NULL);
     g_test_add(path, struct fixture, &hostile[i], set_up, test_hostile, tear_down);

@@ -60,17 +60,33 @@ def test_nobody_else_may_take_the_name(television):
 # Stop, reload, idle
 
 
+def all_told(peers, connections: int, started: float) -> None:
+    ended = until(lambda: len(report := peers.ask()["ended"]) == connections and report, "the peers to be told")
+    assert {code for _port, code, _reason, _time in ended} == {1001}
+    assert max(at for *_rest, at in ended) - started < STOP_SECONDS
+
+
 def test_stop_tells_every_peer_within_three_seconds_and_leaves_no_process(television, conversations):
-    _app, peers = serving(television, conversations, connections=20)
+    app, peers = serving(television, conversations, connections=20)
     talking(peers)
+    app.ask("quiet")  # a call would start the service again
     started = time.monotonic()
     television.systemctl("stop", "wsserverd")
     until(lambda: not television.processes(), "the processes to leave", seconds=STOP_SECONDS)
     assert time.monotonic() - started < STOP_SECONDS
-    ended = until(lambda: len(report := peers.ask()["ended"]) == 20 and report, "the peers to be told")
-    assert {code for _port, code, _reason, _time in ended} == {1001}
-    assert max(at for *_rest, at in ended) - started < STOP_SECONDS
-    assert television.kept() == 0
+    all_told(peers, 20, started)
+    assert television.kept() == 0 and television.main_process() == 0
+
+
+def test_an_app_that_goes_on_calling_does_not_undo_a_stop(television, conversations):
+    app, peers = serving(television, conversations, connections=50)
+    talking(peers)
+    started = time.monotonic()
+    television.systemctl("stop", "wsserverd")
+    all_told(peers, 50, started)
+    app.ask("quiet")
+    until(lambda: not television.workers(), "the workers to leave", seconds=STOP_SECONDS)
+    assert television.call("ListServers").strip() == "a(oa{sv}) 0"
 
 
 def test_a_reload_reads_the_configuration_and_a_faulty_one_changes_nothing(television, conversations):

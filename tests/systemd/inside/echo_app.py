@@ -4,7 +4,7 @@ out of order.
 
 Its argument is JSON: a list of apps, each a client of the bus of its own, each a list of Start options. It says ports and paths in a
 line of JSON, and what the calls of servers that could not be had answered; then it answers each line of standard input with
-a line. It ends with its standard input.
+a line, and to "quiet" it also stops sending. It ends with its standard input.
 
 Messages are text, "LINE:NUMBER", the numbers of a connection counting from 1. A message is sent back by one call at a time per
 connection, so that one whose outcome nobody knows, because the service crashed, can be called again without changing the order.
@@ -39,6 +39,7 @@ class App:
         self.waiting = collections.deque()
         self.servers = {}
         self.refusals = []
+        self.quiet = False
         self.bus.signal_subscribe(BUS_NAME, None, None, None, None, Gio.DBusSignalFlags.NONE, self.on_signal)
         for options in servers:
             try:
@@ -69,7 +70,7 @@ class App:
         self.flush()
 
     def flush(self):
-        while self.waiting and self.outstanding < CALLS_MAX:
+        while self.waiting and self.outstanding < CALLS_MAX and not self.quiet:
             path, connection, data, done = self.waiting.popleft()
             self.outstanding += 1
             arguments = GLib.Variant.new_tuple(GLib.Variant("t", connection), GLib.Variant("b", True), GLib.Variant("ay", data))
@@ -180,9 +181,12 @@ def main():
     loop = GLib.MainLoop()
 
     def on_input(source, _condition):
-        if not source.readline():
+        line = source.readline()
+        if not line:
             loop.quit()
             return False
+        for app in apps:
+            app.quiet = line.strip() == "quiet"
         print(json.dumps([server.report() for server in servers]), flush=True)
         return True
 
