@@ -210,6 +210,8 @@ def test_everything_about_a_server_is_as_it_was_right_after_the_daemon_is_back(m
 def test_numbers_of_servers_and_connections_are_not_used_again(managed, new_app, kind):
     app = new_app(managed)
     server = app.running_server()
+    server.stop()
+    server.start(serverIP="127.0.0.1")
     released = app.create_server()
     peer, first = server.join()
     gone, second = server.join()
