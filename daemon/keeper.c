@@ -124,6 +124,14 @@ void wsd_keeper_touch(struct wsd_keeper *keeper) {
     keeper->source = g_idle_add_full(G_PRIORITY_DEFAULT, on_turn, keeper, NULL);
 }
 
+void wsd_keeper_write(struct wsd_keeper *keeper) {
+  wsd_keeper_touch(keeper);
+  if (keeper && keeper->source != 0) {
+    g_clear_handle_id(&keeper->source, g_source_remove);
+    on_turn(keeper);
+  }
+}
+
 void wsd_keeper_commit(struct wsd_keeper *keeper, void (*done)(void *user), void *user) {
   struct waiter waiter = {done, user};
   g_array_append_val(keeper->waiters, waiter);

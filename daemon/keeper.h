@@ -20,6 +20,8 @@ void wsd_keeper_free(struct wsd_keeper *keeper);
 
 /* Something changed. */
 void wsd_keeper_touch(struct wsd_keeper *keeper);
+/* The same, and before anything that is told to the service manager next. */
+void wsd_keeper_write(struct wsd_keeper *keeper);
 /* The same; calls `done` from the main loop when the present state, and every descriptor kept before, is safe. */
 void wsd_keeper_commit(struct wsd_keeper *keeper, void (*done)(void *user), void *user);
 

@@ -184,9 +184,25 @@ void wsd_server_on_traffic_ended(void *user, const char *fault) {
     wsd_worker_kill(server->worker);
 }
 
+/* The last signals are with the bus: the worker, which kept them until now for a successor of ours, may go. */
+static void on_flushed(GObject *source, GAsyncResult *result, gpointer data) {
+  struct wsd_server *server = data;
+  g_dbus_connection_flush_finish(G_DBUS_CONNECTION(source), result, NULL);
+  if (server->state == WSD_SERVER_STOPPING && server->worker)
+    wsd_traffic_settle(server->traffic);
+  wsd_server_unref(server);
+}
+
+/* Everything that the worker had to say is in its channel. `gone` follows. */
 static void on_stopped(void *user, const struct wsc_counters *counters) {
   struct wsd_server *server = user;
-  server->counters = *counters; /* `gone` follows */
+  GDBusConnection *connection = server->service->connection;
+  server->counters = *counters;
+  wsd_traffic_drain(server->traffic);
+  if (connection)
+    g_dbus_connection_flush(connection, NULL, on_flushed, wsd_server_ref(server));
+  else
+    wsd_traffic_settle(server->traffic);
 }
 
 static void on_gone(void *user) {

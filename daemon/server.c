@@ -125,6 +125,18 @@ static void leave_place(struct wsd_server *server) {
   server->app->server_count--;
 }
 
+static void on_release_kept(void *user) {
+  wsd_call_return(user, NULL);
+}
+
+/* What was released must not be there again after a crash. */
+static void answer_release(struct wsd_server *server, struct wsd_call *call) {
+  if (server->service->keeper)
+    wsd_keeper_commit(server->service->keeper, on_release_kept, call);
+  else
+    wsd_call_return(call, NULL);
+}
+
 /* Everything that was running is gone; whoever waits for that is told. */
 void wsd_server_finish_stop(struct wsd_server *server) {
   wsd_server_drop_worker(server);
@@ -140,7 +152,7 @@ void wsd_server_finish_stop(struct wsd_server *server) {
   if (server->released)
     leave_place(server);
   if (server->release_call)
-    wsd_call_return(g_steal_pointer(&server->release_call), NULL);
+    answer_release(server, g_steal_pointer(&server->release_call));
   wsd_server_unref(server); /* taken by wsd_server_begin_stop() */
 }
 
@@ -160,6 +172,7 @@ void wsd_server_begin_stop(struct wsd_server *server) {
   wsd_server_ref(server);
   wsd_server_clear_timer(server);
   wsd_server_set_state(server, WSD_SERVER_STOPPING);
+  wsd_keeper_write(server->service->keeper); /* before the listener is kept no longer: a successor has to know why */
   wsd_server_drop_listener(server);
   if (server->start_call)
     wsd_call_fail(g_steal_pointer(&server->start_call), WSD_ERROR_SHUTTING_DOWN,

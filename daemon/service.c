@@ -189,14 +189,28 @@ static void on_kept(void *user) {
   leaving->done(leaving->user);
 }
 
-void wsd_service_let_go(struct wsd_service *service, void (*done)(void *user), void *user) {
-  struct leaving *leaving = g_new(struct leaving, 1);
-  *leaving = (struct leaving){service, done, user};
+static void settle_and_keep(struct leaving *leaving) {
+  struct wsd_service *service = leaving->service;
   each_server(service, wsd_server_settle);
   if (wsd_keeper_is_held(service->keeper))
     on_kept(leaving); /* the bus never came: what is kept stays as it was found */
   else
     wsd_keeper_commit(service->keeper, on_kept, leaving);
+}
+
+static void on_flushed(GObject *source, GAsyncResult *result, gpointer data) {
+  g_dbus_connection_flush_finish(G_DBUS_CONNECTION(source), result, NULL);
+  settle_and_keep(data);
+}
+
+/* What was sent has to be with the bus before a worker is told so. */
+void wsd_service_let_go(struct wsd_service *service, void (*done)(void *user), void *user) {
+  struct leaving *leaving = g_new(struct leaving, 1);
+  *leaving = (struct leaving){service, done, user};
+  if (service->connection)
+    g_dbus_connection_flush(service->connection, NULL, on_flushed, leaving);
+  else
+    settle_and_keep(leaving);
 }
 
 /* The Manager's properties concern every client that has a server. */

@@ -55,9 +55,10 @@ static void watch_channel(struct wsw_server *server) {
 
 /* --- Events out --- */
 
-/* Nobody will ever read events of a server that stops without a channel. */
+/* Nobody will ever read events of a server that stops without a channel and without anybody who could attach another. */
 static bool keeps_events(const struct wsw_server *server) {
-  return server->channel.acknowledged && !(server->channel.watch.fd < 0 && wsw_server_is_stopping(server));
+  bool abandoned = server->channel.watch.fd < 0 && server->control.watch.fd < 0;
+  return server->channel.acknowledged && !(abandoned && wsw_server_is_stopping(server));
 }
 
 uint8_t *wsw_channel_event_room(struct wsw_server *server, const struct wsc_header *header, size_t length) {
@@ -140,6 +141,11 @@ void wsw_channel_release_all(struct wsw_server *server) {
 bool wsw_channel_is_drained(const struct wsw_server *server) {
   const struct wsw_channel *channel = &server->channel;
   return channel->watch.fd < 0 || channel->unwritable || wsw_channel_backlog(server) == 0;
+}
+
+bool wsw_channel_is_confirmed(const struct wsw_server *server) {
+  const struct wsw_channel *channel = &server->channel;
+  return !channel->acknowledged || channel->store.acknowledged == channel->store.appended;
 }
 
 /* --- Records in --- */

@@ -56,3 +56,5 @@ void wsw_channel_flush(struct wsw_server *server);
 void wsw_channel_release_all(struct wsw_server *server);
 /* Nothing waits any more, or nobody is there to read it. */
 bool wsw_channel_is_drained(const struct wsw_server *server);
+/* True when the app side has acknowledged every event, or never does. */
+bool wsw_channel_is_confirmed(const struct wsw_server *server);

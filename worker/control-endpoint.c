@@ -93,6 +93,10 @@ void wsw_control_channel_ended(struct wsw_server *server, const char *sentence) 
   wsw_control_flush(server);
 }
 
+void wsw_control_tell_stopped_again(struct wsw_server *server) {
+  server->control.stopped_sent = false;
+}
+
 bool wsw_control_tell_stopped(struct wsw_server *server) {
   struct wsw_control *control = &server->control;
   if (control->watch.fd < 0 || control->stopped_sent)

@@ -27,6 +27,8 @@ void wsw_control_close(struct wsw_server *server);
 void wsw_control_channel_ended(struct wsw_server *server, const char *sentence);
 /* Sends STOPPED, once. True when it is in the socket, or nobody is there to get it. */
 bool wsw_control_tell_stopped(struct wsw_server *server);
+/* Whoever was told is gone, and its successor has asked anew. */
+void wsw_control_tell_stopped_again(struct wsw_server *server);
 
 /* Sends what is owed. */
 void wsw_control_flush(struct wsw_server *server);

@@ -50,6 +50,7 @@
 /* Stopping. */
 #define WSW_ORPHAN_DEADLINE_MS 2000u /* as STOP would say it, when the control socket has ended */
 #define WSW_STOP_CHANNEL_MS 1000u    /* for the last events to leave, after the deadline */
+#define WSW_STOP_CONFIRM_MS 10000u   /* for the app side to confirm them, which may be another process by then */
 #define WSW_STOP_LINGER_MS 250u      /* for peers to read their last octets before the process goes */
 
 /* Descriptors. */

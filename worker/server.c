@@ -157,6 +157,8 @@ static void set_stop_timer(struct wsw_server *server) {
   uint64_t next = server->stop_deadline;
   if (next <= server->loop.now)
     next += WSW_STOP_CHANNEL_MS;
+  if (next <= server->loop.now)
+    next = server->stop_deadline + WSW_STOP_CONFIRM_MS;
   if (server->stop_leave_at > server->loop.now && server->stop_leave_at < next)
     next = server->stop_leave_at;
   if (!wsw_timers_set(&server->loop.timers, &server->stop_timer, next))
@@ -167,15 +169,19 @@ static void stop_timer_expired(struct wsw_timer *timer) {
   struct wsw_server *server = (struct wsw_server *)(void *)((char *)timer - offsetof(struct wsw_server, stop_timer));
   if (server->stop_deadline <= server->loop.now)
     each_peer(server, drop_unless_ending);
-  if (server->loop.now < server->stop_deadline + WSW_STOP_CHANNEL_MS)
+  if (server->loop.now < server->stop_deadline + WSW_STOP_CONFIRM_MS)
     set_stop_timer(server);
 }
 
 void wsw_server_stop(struct wsw_server *server, uint16_t code, uint32_t deadline_ms) {
   uint64_t deadline = server->loop.now + deadline_ms;
   if (wsw_server_is_stopping(server)) { /* once more, and it can only become faster */
-    if (deadline < server->stop_deadline)
+    if (server->control.stopped_sent) { /* by a successor of the process that was told */
+      wsw_control_tell_stopped_again(server);
       server->stop_deadline = deadline;
+    } else if (deadline < server->stop_deadline) {
+      server->stop_deadline = deadline;
+    }
     set_stop_timer(server);
     return;
   }
@@ -185,6 +191,13 @@ void wsw_server_stop(struct wsw_server *server, uint16_t code, uint32_t deadline
   wsw_listener_close(server);
   each_peer(server, stop_peer);
   set_stop_timer(server);
+}
+
+/* Whether the last events are safe with the app side. Until then the process stays, because a daemon that dies now has a
+ * successor that asks for them. */
+static bool is_confirmed(const struct wsw_server *server) {
+  return server->control.watch.fd < 0 || wsw_channel_is_confirmed(server) ||
+         server->loop.now >= server->stop_deadline + WSW_STOP_CONFIRM_MS;
 }
 
 /* Everything was reported and has left, or its time is over: the last octets of the peers get a moment, then it is done. */
@@ -198,7 +211,7 @@ static void leave(struct wsw_server *server) {
   }
   if (!too_late && server->peers.total && server->loop.now < server->stop_leave_at)
     return;
-  if (wsw_control_tell_stopped(server) || too_late)
+  if ((wsw_control_tell_stopped(server) || too_late) && is_confirmed(server))
     wsw_server_finish(server, WSW_EXIT_STOPPED);
 }
 

@@ -95,6 +95,11 @@ class Worker:
     def stop(self, code=1001, deadline=2000):
         self.control.send(cc.STOP, 99, code=code, deadline=deadline)
 
+    def confirm(self):
+        """Takes all events that are there: a worker that stops stays until its last ones are safe."""
+        self.channel.quiet(0.2)
+        self.channel.acknowledge(len(self.channel.events()))
+
     def finish(self):
         """Ends whatever still runs; what the worker said on standard error."""
         for peer in self.peers:

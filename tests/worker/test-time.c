@@ -319,6 +319,13 @@ static void a_failed_peer_that_takes_nothing_is_cut_off_in_time(void) {
   fixture_free(fixture);
 }
 
+static void acknowledge_all(struct fixture *fixture) {
+  uint8_t body[8];
+  wsc_put_u64(body, fixture->server->channel.store.appended);
+  fixture_send(fixture, &(struct wsc_header){.type = WSC_ACKNOWLEDGE}, body, sizeof body);
+  fixture_settle(fixture);
+}
+
 static void a_stop_waits_for_peers_exactly_until_its_deadline(void) {
   struct fixture *fixture = fixture_new(&(struct fixture_options){0});
   int client = client_open(fixture, 0, NULL), shaking = client_connect(fixture, 0);
@@ -330,8 +337,43 @@ static void a_stop_waits_for_peers_exactly_until_its_deadline(void) {
   assert_no_event(fixture);
   fixture_advance(fixture, 1);
   assert_closed(fixture, 1001, false);
+  g_assert_cmpint(fixture->server->phase, ==, WSW_PHASE_STOPPING); /* the last event is not safe yet */
+  acknowledge_all(fixture);
   g_assert_cmpint(fixture->server->phase, ==, WSW_PHASE_FINISHED);
   g_assert_cmpint(fixture->server->exit_status, ==, WSW_EXIT_STOPPED);
+  close(client);
+  fixture_free(fixture);
+}
+
+/* Whoever stopped it died with the last events unread; a successor asks for them. */
+static void last_events_wait_for_a_successor(void) {
+  struct fixture *fixture = fixture_new(&(struct fixture_options){0});
+  int client = client_open(fixture, 0, NULL);
+  fixture_stop(fixture, 1001, 0);
+  fixture_detach(fixture);
+  fixture_advance(fixture, 5000);
+  fixture_attach(fixture);
+  fixture_settle(fixture);
+  struct wsc_header header;
+  uint8_t type;
+  while ((type = fixture_event(fixture, &header)) != 0 && type != WSC_CLOSED)
+    continue;
+  g_assert_cmpuint(type, ==, WSC_CLOSED);
+  g_assert_cmpuint(header.code, ==, 1001);
+  acknowledge_all(fixture);
+  g_assert_cmpint(fixture->server->phase, ==, WSW_PHASE_FINISHED);
+  close(client);
+  fixture_free(fixture);
+}
+
+static void last_events_do_not_wait_for_ever(void) {
+  struct fixture *fixture = fixture_new(&(struct fixture_options){0});
+  int client = client_open(fixture, 0, NULL);
+  fixture_stop(fixture, 1001, 0);
+  fixture_advance(fixture, WSW_STOP_CONFIRM_MS - 1);
+  g_assert_cmpint(fixture->server->phase, ==, WSW_PHASE_STOPPING);
+  fixture_advance(fixture, 1);
+  g_assert_cmpint(fixture->server->phase, ==, WSW_PHASE_FINISHED);
   close(client);
   fixture_free(fixture);
 }
@@ -359,7 +401,7 @@ static void a_stop_waits_for_the_app_side_but_not_for_ever(void) {
     client_write(fixture, client, octets, 60000);
   close(client);
   fixture_stop(fixture, 1001, 1000);
-  fixture_advance(fixture, 1000 + WSW_STOP_CHANNEL_MS - 1);
+  fixture_advance(fixture, 1000 + WSW_STOP_CONFIRM_MS - 1);
   g_assert_cmpint(fixture->server->phase, ==, WSW_PHASE_STOPPING);
   fixture_advance(fixture, 1);
   g_assert_cmpint(fixture->server->phase, ==, WSW_PHASE_FINISHED);
@@ -429,6 +471,8 @@ int main(int count, char **arguments) {
                   peers_beyond_the_descriptors_are_closed_and_others_live);
   g_test_add_func("/stop/waits-for-peers-exactly-until-its-deadline",
                   a_stop_waits_for_peers_exactly_until_its_deadline);
+  g_test_add_func("/stop/last-events-wait-for-a-successor", last_events_wait_for_a_successor);
+  g_test_add_func("/stop/last-events-do-not-wait-for-ever", last_events_do_not_wait_for_ever);
   g_test_add_func("/stop/gives-refused-peers-a-moment-to-read-their-answer",
                   a_stop_gives_refused_peers_a_moment_to_read_their_answer);
   g_test_add_func("/stop/waits-for-the-app-side-but-not-for-ever", a_stop_waits_for_the_app_side_but_not_for_ever);

@@ -21,7 +21,7 @@ def test_the_first_record_says_what_the_channel_is(start):
     worker = start(max_message=1000, generation=5)
     worker.channel.wait_for(cc.WELCOME)
     assert worker.channel.welcome == dict(version=1, flags=1, zero=0, repeats=0, generation=5, first_event=1,
-                                          max_message=1000, high=cc.QUEUE_HIGH, low=cc.QUEUE_LOW)
+                                          max_message=1000, high=cc.QUEUE_HIGH, low=cc.QUEUE_LOW, standing=0)
 
 
 def test_nobody_is_let_in_before_somebody_listens_to_the_events(start):
@@ -422,6 +422,7 @@ def test_stop_says_1001_to_each_peer_and_reports_each(start):
         again.bind(("127.0.0.1", worker.port))
         again.listen()
     stopped = worker.control.wait(cc.STOPPED, 99)
+    worker.confirm()
     worker.channel.wait_for_end()
     closed = {r.connection: r for r in worker.channel.events() if r.type == cc.CLOSED}
     assert set(closed) == {p.id for p in peers} and {r.code for r in closed.values()} == {1001}
@@ -439,6 +440,7 @@ def test_a_stop_with_peers_that_answer_is_quick(start):
     peer.close(1001)
     peer.sock.close()
     worker.control.wait(cc.STOPPED)
+    worker.confirm()
     assert worker.wait() == 0
     assert time.monotonic() - began < 1
 
@@ -451,6 +453,7 @@ def test_a_stop_with_peers_that_do_not_answer_ends_at_its_deadline(start):
     assert worker.channel.wait_for(cc.CLOSED).code == 1001
     worker.control.wait(cc.STOPPED)
     assert 0.25 < time.monotonic() - began < 2
+    worker.confirm()
     assert worker.wait() == 0
 
 
@@ -464,6 +467,7 @@ def test_a_stop_writes_all_events_although_the_window_is_full(start):
     eventually(lambda: worker.control.counters()["connections"] == 0)
     worker.stop()
     worker.control.wait(cc.STOPPED)
+    worker.confirm()
     worker.channel.wait_for_end()
     assert [e.type for e in worker.channel.events()] == [cc.CONNECT] + [cc.MESSAGE] * 20 + [cc.CLOSED]
 
@@ -541,6 +545,8 @@ def test_stopped_is_said_once_also_to_a_daemon_that_reads_late(start):
             if record is None:
                 return
             said.append(record.type)
+            if record.type == cc.STOPPED:
+                worker.confirm()
     thread = threading.Thread(target=read_late)
     thread.start()
     worker.stop()
