@@ -32,8 +32,7 @@ enum wsc_control_type {
   WSC_CONTROL_STATISTICS = 3, /* answered by COUNTERS */
   WSC_CONTROL_LIST = 4,       /* FIELD_AFTER: ids above this; answered by CONNECTIONS */
   WSC_CONTROL_CLOSE = 5,      /* FIELD_CONNECTION, FIELD_CODE, FIELD_REASON; answered by RESULT */
-  WSC_CONTROL_STOP =
-      6, /* FIELD_CODE, FIELD_DEADLINE; answered by STOPPED; the worker exits once its events are acknowledged */
+  WSC_CONTROL_STOP = 6,       /* FIELD_CODE, FIELD_DEADLINE; answered by STOPPED, then the worker exits    */
   /* worker to daemon */
   WSC_CONTROL_READY = 32,
   WSC_CONTROL_FAILED = 33,        /* FIELD_ERROR, FIELD_TEXT: could not do what was asked; the worker exits */

@@ -265,7 +265,7 @@ static void release(struct wsd_server *server, struct wsd_call *call) {
   else
     leave_place(server);
   if (call && !server->release_call)
-    wsd_call_return(call, NULL);
+    answer_release(server, call);
   if (active)
     wsd_server_begin_stop(server);
   wsd_server_unref(server);

@@ -103,8 +103,7 @@ def test_stop_that_is_cut_off_can_be_called_again_and_ends_as_usual(managed, new
         thread.join()
         assert codes == [1001]
         peer.close()
-        if kind == "restart" or outcome == "done":  # the last events of a worker that has left die with the daemon
-            assert server.wait_closed(connection)[0] == 1001
+        assert server.wait_closed(connection)[0] == 1001
     assert_nothing_left(managed)
     figure(f"Stop cut off by a {kind}, {'silent' if silent else 'answering'} peer", " ".join(outcomes))
 
