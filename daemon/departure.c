@@ -38,6 +38,16 @@ static void on_left(void *user) {
   departure->source = g_timeout_add_full(G_PRIORITY_LOW, LOOK_MS, look, departure, NULL);
 }
 
+/* A server that is stopping says so to its app first: an app's library drops signals of a sender that has given up the name. */
+static gboolean look_at_changes(gpointer data) {
+  struct wsd_departure *departure = data;
+  if (wsd_service_is_changing(departure->service) && g_get_monotonic_time() < departure->deadline)
+    return G_SOURCE_CONTINUE;
+  departure->source = 0;
+  wsd_bus_leave(departure->bus, on_left, departure);
+  return G_SOURCE_REMOVE;
+}
+
 /* When the service is stopped, it keeps its name: a call of an app that waits for the next process would make the bus start one, and that
  * start would cancel the stop. */
 static void on_job(void *user, bool stopping) {
@@ -46,7 +56,7 @@ static void on_job(void *user, bool stopping) {
   if (stopping)
     on_left(departure);
   else
-    wsd_bus_leave(departure->bus, on_left, departure);
+    departure->source = g_timeout_add_full(G_PRIORITY_LOW, LOOK_MS, look_at_changes, departure, NULL);
 }
 
 struct wsd_departure *wsd_departure_begin(struct wsd_service *service, struct wsd_bus *bus, void (*done)(void *user),

@@ -156,6 +156,15 @@ void wsd_service_forget_server(struct wsd_service *service, struct wsd_server *s
   g_ptr_array_remove(wsd_server_app(server)->servers, server);
 }
 
+bool wsd_service_is_changing(const struct wsd_service *service) {
+  for (GTreeNode *node = g_tree_node_first(service->servers); node; node = g_tree_node_next(node)) {
+    enum wsd_server_state state = wsd_server_state(g_tree_node_value(node));
+    if (state == WSD_SERVER_STARTING || state == WSD_SERVER_STOPPING)
+      return true;
+  }
+  return false;
+}
+
 guint wsd_service_calls(const struct wsd_service *service) {
   guint calls = 0;
   GHashTableIter iterator;

@@ -60,6 +60,8 @@ struct wsd_server *wsd_service_restore_server(struct wsd_service *service, struc
 /* Called by a server that is being released. */
 void wsd_service_forget_server(struct wsd_service *service, struct wsd_server *server);
 
+/* Whether a server is just starting or stopping. */
+bool wsd_service_is_changing(const struct wsd_service *service);
 /* Calls that were not answered yet. */
 guint wsd_service_calls(const struct wsd_service *service);
 /* The process is about to leave: no further events. */
