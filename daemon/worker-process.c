@@ -77,6 +77,23 @@ static gboolean end_overdue(gpointer data) {
   return G_SOURCE_REMOVE;
 }
 
+/* The same for one that is not our child. */
+static gboolean end_overdue_adopted(gpointer data) {
+  int pidfd = GPOINTER_TO_INT(data);
+  syscall(SYS_pidfd_send_signal, pidfd, SIGKILL, NULL, 0);
+  close(pidfd);
+  return G_SOURCE_REMOVE;
+}
+
+static void expect_exit(struct wsd_worker *worker) {
+  if (worker->process && !worker->process->exited) {
+    worker->process->overdue = g_timeout_add(WSD_EXIT_GRACE_MS, end_overdue, worker->process);
+  } else if (!worker->process && worker->pidfd >= 0) {
+    g_timeout_add(WSD_EXIT_GRACE_MS, end_overdue_adopted, GINT_TO_POINTER(worker->pidfd));
+    worker->pidfd = -1;
+  }
+}
+
 /* Closes the control socket; a worker that still runs ends by that, or it is made to. */
 static void lose(struct wsd_worker *worker) {
   if (worker->control < 0)
@@ -84,10 +101,7 @@ static void lose(struct wsd_worker *worker) {
   g_clear_handle_id(&worker->source, g_source_remove);
   close(worker->control);
   worker->control = -1;
-  if (worker->process && !worker->process->exited)
-    worker->process->overdue = g_timeout_add(WSD_EXIT_GRACE_MS, end_overdue, worker->process);
-  else if (!worker->process)
-    wsd_worker_kill(worker);
+  expect_exit(worker);
   worker->gone_source = g_idle_add_full(G_PRIORITY_DEFAULT, report_gone, worker, NULL);
 }
 
