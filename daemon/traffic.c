@@ -1,58 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "daemon/traffic.h"
+#include "daemon/traffic-private.h"
 
-#include "daemon/channel-link.h"
 #include "daemon/connection-details.h"
 #include "daemon/limits.h"
-
-#include <string.h>
-
-struct connection {
-  guint64 id;
-  guint64 charged, released; /* octets in total, see channel/record.h */
-  bool closing;              /* the app has called Close */
-  bool wants_drained;        /* the worker owes DRAINED */
-};
-
-/* A call that is answered when its record is in the socket. */
-struct pending {
-  struct wsd_call *call;
-  guint64 position;
-  GVariant *values; /* of the answer, or NULL */
-};
-
-typedef void (*carry_out_call)(struct wsd_traffic *traffic, struct wsd_call *call);
-
-/* A call that came before the connections of an adopted worker were known. */
-struct early_call {
-  struct wsd_call *call;
-  carry_out_call carry_out;
-};
-
-struct wsd_traffic {
-  struct wsd_traffic_events events;
-  void *user;
-  struct wsd_lane *lane;
-  struct wsd_channel *channel; /* NULL while there is no worker */
-  GHashTable *connections;     /* by id */
-  GQueue pending;              /* of struct pending, by position */
-  guint64 generation, last_id, max_message;
-  guint32 queue_high;
-  bool welcomed, open, held;
-  bool adopts, settled;  /* the worker was left behind by an earlier process */
-  guint64 events_before; /* this worker's first */
-  guint64 from_worker;   /* events emitted and not yet delivered */
-  guint64 stale;         /* how many of those came from a worker before this one */
-  guint64 acknowledged;  /* events of this worker that reached the app */
-  guint acknowledge_source;
-  bool catching_up; /* an adopted worker still names connections that the app knows */
-  guint32 standing_left, repeats_left;
-  guint catch_up_timeout;
-  GQueue early; /* of struct early_call, oldest first */
-};
-
-static void release_early_calls(struct wsd_traffic *traffic);
-static void stop_catching_up(struct wsd_traffic *traffic);
 
 static gboolean send_acknowledge(gpointer data) {
   struct wsd_traffic *traffic = data;
@@ -103,7 +53,7 @@ void wsd_traffic_free(struct wsd_traffic *traffic) {
   g_free(traffic);
 }
 
-static struct connection *find(struct wsd_traffic *traffic, guint64 id) {
+struct connection *wsd_traffic_find(struct wsd_traffic *traffic, guint64 id) {
   return g_hash_table_lookup(traffic->connections, &id);
 }
 
@@ -147,13 +97,13 @@ static const char *take_welcome(struct wsd_traffic *traffic, const struct wsc_re
   return NULL;
 }
 
-static bool is_new_id(const struct wsd_traffic *traffic, guint64 id) {
+bool wsd_traffic_is_new_id(const struct wsd_traffic *traffic, guint64 id) {
   return id > traffic->last_id && id >> 32 == traffic->generation && (id & G_MAXUINT32) != 0;
 }
 
 static const char *take_standing(struct wsd_traffic *traffic, const struct wsc_record *record) {
   guint64 id = record->header.connection;
-  if (!is_new_id(traffic, id))
+  if (!wsd_traffic_is_new_id(traffic, id))
     return "STANDING for an id that is not new";
   struct connection *connection = add(traffic, id);
   connection->charged = wsc_get_u64(record->body);
@@ -165,7 +115,7 @@ static const char *take_standing(struct wsd_traffic *traffic, const struct wsc_r
 static const char *take_connect(struct wsd_traffic *traffic, const struct wsc_record *record) {
   guint64 id = record->header.connection;
   struct wsc_connect connect;
-  if (!is_new_id(traffic, id))
+  if (!wsd_traffic_is_new_id(traffic, id))
     return "CONNECT with an id that is not new";
   if (g_hash_table_size(traffic->connections) >= WSD_CONNECTIONS_MAX)
     return "more connections than there may be";
@@ -179,7 +129,7 @@ static const char *take_connect(struct wsd_traffic *traffic, const struct wsc_re
 
 static const char *take_message(struct wsd_traffic *traffic, const struct wsc_record *record) {
   guint64 id = record->header.connection;
-  if (!find(traffic, id))
+  if (!wsd_traffic_find(traffic, id))
     return "MESSAGE of a connection that is not there";
   GVariant *data = g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, record->body, record->header.size, 1);
   gboolean text = (record->header.flags & WSC_FLAG_TEXT) != 0;
@@ -205,7 +155,7 @@ static const char *take_error(struct wsd_traffic *traffic, const struct wsc_reco
 }
 
 static const char *take_drained(struct wsd_traffic *traffic, const struct wsc_record *record) {
-  struct connection *connection = find(traffic, record->header.connection);
+  struct connection *connection = wsd_traffic_find(traffic, record->header.connection);
   if (!connection)
     return "DRAINED of a connection that is not there";
   connection->wants_drained = false;
@@ -214,7 +164,7 @@ static const char *take_drained(struct wsd_traffic *traffic, const struct wsc_re
 }
 
 static const char *take_credit(struct wsd_traffic *traffic, const struct wsc_record *record) {
-  struct connection *connection = find(traffic, record->header.connection);
+  struct connection *connection = wsd_traffic_find(traffic, record->header.connection);
   guint64 released = wsc_get_u64(record->body);
   if (!connection)
     return NULL; /* its CLOSED may be on the way already */
@@ -259,8 +209,8 @@ static const char *on_record(void *user, const struct wsc_record *record) {
   if (wsc_type_is_event(record->header.type) && traffic->repeats_left > 0)
     traffic->repeats_left--;
   if (traffic->standing_left == 0 && traffic->repeats_left == 0)
-    stop_catching_up(traffic);
-  release_early_calls(traffic);
+    wsd_traffic_stop_catching_up(traffic);
+  wsd_traffic_release_early_calls(traffic);
   return NULL;
 }
 
@@ -304,7 +254,7 @@ static void link_to(struct wsd_traffic *traffic, int fd, guint64 generation, gui
   traffic->welcomed = traffic->open = false;
   traffic->stale = traffic->from_worker;
   traffic->acknowledged = 0;
-  stop_catching_up(traffic);
+  wsd_traffic_stop_catching_up(traffic);
   traffic->channel = wsd_channel_new(fd, max_message, &channel_events, traffic);
   wsd_channel_on_written(traffic->channel, on_written);
 }
@@ -317,8 +267,8 @@ void wsd_traffic_attach(struct wsd_traffic *traffic, int fd, guint64 generation,
 static gboolean on_catch_up_timeout(gpointer data) {
   struct wsd_traffic *traffic = data;
   traffic->catch_up_timeout = 0;
-  stop_catching_up(traffic);
-  release_early_calls(traffic);
+  wsd_traffic_stop_catching_up(traffic);
+  wsd_traffic_release_early_calls(traffic);
   return G_SOURCE_REMOVE;
 }
 
@@ -399,249 +349,9 @@ void wsd_traffic_fail_calls(struct wsd_traffic *traffic, enum wsd_error error, c
     wsd_call_fail(early->call, error, "%s", text);
     g_free(early);
   }
-  stop_catching_up(traffic);
+  wsd_traffic_stop_catching_up(traffic);
 }
 
 void wsd_traffic_error(struct wsd_traffic *traffic, enum wsd_error error, const char *text) {
   wsd_lane_emit(traffic->lane, "Error", g_variant_new("(us)", wsd_error_number(error), text), 0, false);
-}
-
-/* Calls of the app */
-
-/* Answers when everything up to `position` is in the socket. Takes floating `values`. */
-static void answer_at(struct wsd_traffic *traffic, struct wsd_call *call, guint64 position, GVariant *values) {
-  if (position == 0) {
-    g_clear_pointer(&values, g_variant_unref);
-    wsd_call_fail(call, WSD_ERROR_FAILED, "the server's process has just ended; Error and Closed tell what follows");
-    return;
-  }
-  if (position <= wsd_channel_written(traffic->channel)) {
-    wsd_call_return(call, values);
-    return;
-  }
-  struct pending *pending = g_new(struct pending, 1);
-  *pending = (struct pending){call, position, values ? g_variant_ref_sink(values) : NULL};
-  g_queue_push_tail(&traffic->pending, pending);
-}
-
-static bool is_utf8(const guint8 *data, gsize length) {
-  /* GLib takes U+0000 for a fault, WebSocket text does not. */
-  const guint8 *end = data + length;
-  while (data < end) {
-    const guint8 *zero = memchr(data, 0, (gsize)(end - data));
-    const guint8 *stop = zero ? zero : end;
-    if (!g_utf8_validate_len((const char *)data, (gsize)(stop - data), NULL))
-      return false;
-    data = zero ? zero + 1 : end;
-  }
-  return true;
-}
-
-/* True when the data may be sent; else the call was answered. */
-static bool check_data(struct wsd_traffic *traffic, struct wsd_call *call, bool text, const guint8 *data,
-                       gsize length) {
-  if (length > traffic->max_message)
-    wsd_call_fail(call, WSD_ERROR_MESSAGE_TOO_BIG,
-                  "data: %" G_GSIZE_FORMAT " octets are more than maxMessageSize, which is %" G_GUINT64_FORMAT, length,
-                  traffic->max_message);
-  else if (text && !is_utf8(data, length))
-    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT, "data: is not UTF-8; send it as binary, with text false");
-  else
-    return true;
-  return false;
-}
-
-/* Whether the peer's queue takes another message. If not, the worker is asked to say when it does. */
-static bool may_queue(struct wsd_traffic *traffic, struct connection *connection) {
-  if (connection->charged - connection->released < traffic->queue_high &&
-      wsd_channel_queued(traffic->channel) < WSD_CHANNEL_QUEUE_HIGH)
-    return true;
-  struct wsc_header header = {.type = WSC_WANT_DRAINED, .connection = connection->id};
-  if (!connection->wants_drained)
-    connection->wants_drained = wsd_channel_send(traffic->channel, &header, NULL, 0, NULL, 0) != 0;
-  return false;
-}
-
-/* The connection, or NULL when the call was answered. */
-static struct connection *find_for(struct wsd_traffic *traffic, struct wsd_call *call, guint64 id) {
-  struct connection *connection = find(traffic, id);
-  if (connection && !connection->closing && traffic->channel)
-    return connection;
-  wsd_call_fail(call, WSD_ERROR_CONNECTION_NOT_FOUND,
-                "connection: there is no connection %" G_GUINT64_FORMAT
-                " (any more); ListAllConnections names the open ones",
-                id);
-  return NULL;
-}
-
-static void send_now(struct wsd_traffic *traffic, struct wsd_call *call) {
-  guint64 id;
-  gboolean text;
-  g_autoptr(GVariant) array = NULL;
-  gsize length = 0;
-  g_variant_get(call->arguments, "(tb@ay)", &id, &text, &array);
-  const guint8 *data = g_variant_get_fixed_array(array, &length, 1);
-  struct connection *connection = find_for(traffic, call, id);
-  if (!connection || !check_data(traffic, call, text, data, length))
-    return;
-  if (!may_queue(traffic, connection)) {
-    wsd_call_fail(call, WSD_ERROR_WOULD_BLOCK,
-                  "connection: the queue of connection %" G_GUINT64_FORMAT " is full; send again after Drained", id);
-    return;
-  }
-  struct wsc_header header = {.type = WSC_SEND, .flags = text ? WSC_FLAG_TEXT : 0, .connection = id};
-  guint64 position = wsd_channel_send(traffic->channel, &header, NULL, 0, data, length);
-  if (position > 0)
-    connection->charged += WSC_MESSAGE_COST + length;
-  answer_at(traffic, call, position, NULL);
-}
-
-/* Appends the connection to the targets unless it is closing, full, or there already. */
-static void add_target(struct wsd_traffic *traffic, GHashTable *seen, GByteArray *targets,
-                       struct connection *connection) {
-  if (!connection || connection->closing || !g_hash_table_add(seen, connection) || !may_queue(traffic, connection))
-    return;
-  guint8 id[8];
-  wsc_put_u64(id, connection->id);
-  g_byte_array_append(targets, id, sizeof id);
-}
-
-/* The BROADCAST record's list: u32 count, u32 zero, ids. */
-static GByteArray *collect_targets(struct wsd_traffic *traffic, const guint64 *ids, gsize count) {
-  GByteArray *targets = g_byte_array_new();
-  g_autoptr(GHashTable) seen = g_hash_table_new(NULL, NULL);
-  g_byte_array_set_size(targets, 8);
-  memset(targets->data, 0, 8);
-  GHashTableIter iterator;
-  gpointer value;
-  g_hash_table_iter_init(&iterator, traffic->connections);
-  while (count == 0 && traffic->channel && g_hash_table_iter_next(&iterator, NULL, &value))
-    add_target(traffic, seen, targets, value);
-  for (gsize i = 0; i < count && traffic->channel; i++)
-    add_target(traffic, seen, targets, find(traffic, ids[i]));
-  wsc_put_u32(targets->data, (targets->len - 8) / 8);
-  return targets;
-}
-
-static void charge_targets(struct wsd_traffic *traffic, const GByteArray *targets, gsize cost) {
-  for (guint offset = 8; offset < targets->len; offset += 8)
-    find(traffic, wsc_get_u64(targets->data + offset))->charged += cost;
-}
-
-static void broadcast_now(struct wsd_traffic *traffic, struct wsd_call *call) {
-  gboolean text;
-  g_autoptr(GVariant) id_array = NULL;
-  g_autoptr(GVariant) array = NULL;
-  gsize length = 0;
-  gsize id_count = 0;
-  g_variant_get(call->arguments, "(@atb@ay)", &id_array, &text, &array);
-  const guint64 *ids = g_variant_get_fixed_array(id_array, &id_count, sizeof *ids);
-  const guint8 *data = g_variant_get_fixed_array(array, &length, 1);
-  if (!check_data(traffic, call, text, data, length))
-    return;
-  if (id_count > WSC_BROADCAST_TARGETS_MAX) {
-    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT, "connections: at most %u; an empty list means all",
-                  WSC_BROADCAST_TARGETS_MAX);
-    return;
-  }
-  g_autoptr(GByteArray) targets = collect_targets(traffic, ids, id_count);
-  guint32 count = (targets->len - 8) / 8;
-  if (count == 0) {
-    wsd_call_return(call, g_variant_new("(u)", 0));
-    return;
-  }
-  struct wsc_header header = {.type = WSC_BROADCAST, .flags = text ? WSC_FLAG_TEXT : 0};
-  guint64 position = wsd_channel_send(traffic->channel, &header, targets->data, targets->len, data, length);
-  if (position > 0)
-    charge_targets(traffic, targets, WSC_MESSAGE_COST + length);
-  answer_at(traffic, call, position, g_variant_new("(u)", count));
-}
-
-static bool is_legal_code(guint16 code) {
-  return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
-}
-
-static void close_now(struct wsd_traffic *traffic, struct wsd_call *call) {
-  guint64 id;
-  guint16 code;
-  const char *reason;
-  g_variant_get(call->arguments, "(tq&s)", &id, &code, &reason);
-  if (code == 0)
-    code = 1000;
-  if (!is_legal_code(code)) {
-    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT,
-                  "code: %u may not be sent; legal are 0 (for 1000), 1000-1003, 1007-1014 and 3000-4999", code);
-    return;
-  }
-  if (strlen(reason) > WSC_REASON_MAX) {
-    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT, "reason: has %" G_GSIZE_FORMAT " octets, at most %u are allowed",
-                  strlen(reason), WSC_REASON_MAX);
-    return;
-  }
-  struct connection *connection = find_for(traffic, call, id);
-  if (!connection)
-    return;
-  struct wsc_header header = {.type = WSC_CLOSE, .code = code, .connection = id};
-  guint64 position = wsd_channel_send(traffic->channel, &header, NULL, 0, reason, strlen(reason));
-  connection->closing = position > 0;
-  answer_at(traffic, call, position, NULL);
-}
-
-/* Calls while an adopted worker names its connections. Each is named in the order of the ids: by STANDING, or, where the app may have
- * heard of it from an earlier process of the service only just before that ended, by a repeated CONNECT. */
-
-static void stop_catching_up(struct wsd_traffic *traffic) {
-  traffic->catching_up = false;
-  g_clear_handle_id(&traffic->catch_up_timeout, g_source_remove);
-}
-
-static bool is_too_early(const struct wsd_traffic *traffic, const struct early_call *early) {
-  if (!traffic->catching_up)
-    return false;
-  if (!traffic->welcomed || traffic->standing_left > 0)
-    return true;
-  if (early->carry_out == broadcast_now)
-    return traffic->repeats_left > 0;
-  guint64 id;
-  g_variant_get_child(early->call->arguments, 0, "t", &id);
-  return is_new_id(traffic, id);
-}
-
-static void release_early_calls(struct wsd_traffic *traffic) {
-  struct early_call *early;
-  while ((early = g_queue_peek_head(&traffic->early)) && !is_too_early(traffic, early)) {
-    g_queue_pop_head(&traffic->early);
-    early->carry_out(traffic, early->call);
-    g_free(early);
-  }
-}
-
-static void carry_out(struct wsd_traffic *traffic, struct wsd_call *call, carry_out_call now) {
-  struct early_call *early = g_new(struct early_call, 1);
-  *early = (struct early_call){call, now};
-  g_queue_push_tail(&traffic->early, early);
-  release_early_calls(traffic);
-}
-
-void wsd_traffic_send(struct wsd_traffic *traffic, struct wsd_call *call) {
-  carry_out(traffic, call, send_now);
-}
-
-void wsd_traffic_broadcast(struct wsd_traffic *traffic, struct wsd_call *call) {
-  carry_out(traffic, call, broadcast_now);
-}
-
-void wsd_traffic_close(struct wsd_traffic *traffic, struct wsd_call *call) {
-  carry_out(traffic, call, close_now);
-}
-
-void wsd_traffic_acknowledge(struct wsd_traffic *traffic, struct wsd_call *call) {
-  guint64 events;
-  g_variant_get(call->arguments, "(t)", &events);
-  if (wsd_lane_acknowledge(traffic->lane, events))
-    wsd_call_return(call, NULL);
-  else
-    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT,
-                  "events: only %" G_GUINT64_FORMAT " event signals of this server were sent so far",
-                  wsd_lane_emitted(traffic->lane));
 }
