@@ -9,7 +9,6 @@
 #include <glib-unix.h>
 #include <poll.h>
 #include <sys/socket.h>
-#include <sys/uio.h>
 #include <unistd.h>
 
 struct wsd_channel {
@@ -23,6 +22,7 @@ struct wsd_channel {
   bool paused;               /* a decoded record waits in `held` */
   bool ended;
   bool draining;
+  guint64 drained; /* octets read since then */
   struct wsc_record held;
   guint in_source, out_source, end_source, resume_source;
   const char *fault;
@@ -119,7 +119,11 @@ static enum read_result read_once(struct wsd_channel *channel) {
   ssize_t length = read(channel->fd, octets, room);
   if (length > 0) {
     wsc_decoder_filled(&channel->decoder, (size_t)length);
-    return READ_SOME;
+    channel->drained += channel->draining ? (guint64)length : 0;
+    if (channel->drained <= WSD_DRAIN_OCTETS_MAX)
+      return READ_SOME;
+    end(channel, "it goes on and on, and should be at its end");
+    return READ_ENDED;
   }
   if (length < 0 && (errno == EAGAIN || errno == EINTR))
     return READ_LATER;

@@ -37,5 +37,6 @@ gsize wsd_channel_queued(const struct wsd_channel *channel);
 void wsd_channel_resume(struct wsd_channel *channel);
 /* Writes what is queued, waiting for the worker to read for at most so long. False when something is left. */
 bool wsd_channel_flush(struct wsd_channel *channel, int timeout_ms);
-/* Reads and handles everything that is in the socket, without asking `ready`; used when the worker is gone or leaving. */
+/* Reads and handles everything that is in the socket, without asking `ready`, from here on; used when the worker is gone or
+ * leaving. One that goes on beyond WSD_DRAIN_OCTETS_MAX breaks the rules. */
 void wsd_channel_drain(struct wsd_channel *channel);

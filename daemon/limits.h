@@ -27,6 +27,7 @@
 #define WSD_MESSAGE_HEADER_COST 128u       /* octets a message is counted with beside its body */
 #define WSD_WORKER_WINDOW_EVENTS 256u /* unacknowledged events on one worker's channel: enough to keep the bus busy */
 #define WSD_WORKER_WINDOW_OCTETS (2u << 20)
+#define WSD_DRAIN_OCTETS_MAX (64u << 20)   /* read from one worker once it stops or has died; beyond: ended */
 #define WSD_CHANNEL_QUEUE_HIGH (16u << 20) /* octets that wait for one worker; Send beyond: WouldBlock */
 
 #define WSD_PING_RETRY_MS 250u       /* after the bus refused a Ping */

@@ -124,7 +124,7 @@ static void handle_answer(struct wsd_worker *worker, const struct wsc_control_re
   bool fits = request && request->tag == record->tag && request->expected == record->type;
   if (!fits && !worker->synchronised)
     return;
-  if (!request || request->tag != record->tag || request->expected != record->type) {
+  if (!fits) {
     break_off(worker, "an answer that nobody asked for");
     return;
   }

@@ -278,6 +278,60 @@ static void test_foreign_welcome(struct fixture *fixture, gconstpointer unused) 
   g_assert_nonnull(fixture->fault);
 }
 
+/* Another worker instead, whose messages and queues may be large, with one connection. */
+static void attach_generous(struct fixture *fixture) {
+  wsd_traffic_detach(fixture->traffic);
+  close(fixture->worker);
+  int sockets[2];
+  g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), ==, 0);
+  fcntl(sockets[0], F_SETFL, O_NONBLOCK);
+  wsd_traffic_attach(fixture->traffic, sockets[0], GENERATION, WSD_MESSAGE_CEILING);
+  wsd_traffic_open(fixture->traffic);
+  fixture->worker = sockets[1];
+  struct wsc_welcome welcome = {.version = WSC_VERSION,
+                                .acknowledged = true,
+                                .generation = GENERATION,
+                                .first_event = 1,
+                                .max_message = WSD_MESSAGE_CEILING,
+                                .queue_high = G_MAXUINT32,
+                                .queue_low = 1};
+  uint8_t body[WSC_WELCOME_SIZE];
+  wsc_welcome_encode(&welcome, body);
+  send_record(fixture, WSC_WELCOME, 0, 0, 0, body, sizeof body);
+  send_connect(fixture, FIRST);
+  bus_double_wait(fixture->bus, 1);
+}
+
+/* Writes one message after the other until the other end is closed. */
+static gpointer write_on_and_on(gpointer data) {
+  enum { SIZE = 1 << 20 };
+  int fd = GPOINTER_TO_INT(data);
+  g_autofree guint8 *record = g_malloc0(WSC_RECORD_HEADER + SIZE);
+  wsc_header_encode(&(struct wsc_header){.size = SIZE, .type = WSC_MESSAGE, .connection = FIRST}, record);
+  for (;;)
+    for (gsize done = 0; done < WSC_RECORD_HEADER + SIZE;) {
+      ssize_t length = send(fd, record + done, WSC_RECORD_HEADER + SIZE - done, MSG_NOSIGNAL);
+      if (length < 0)
+        return NULL;
+      done += (gsize)length;
+    }
+}
+
+static void test_endless_worker(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  attach_generous(fixture);
+  GThread *writer = g_thread_new("worker", write_on_and_on, GINT_TO_POINTER(fixture->worker));
+  gint64 end = g_get_monotonic_time() + 60 * G_TIME_SPAN_SECOND;
+  while (!fixture->ended && g_get_monotonic_time() < end) {
+    wsd_traffic_drain(fixture->traffic); /* returns, though there is always more */
+    g_main_context_iteration(NULL, FALSE);
+  }
+  g_assert_true(fixture->ended);
+  g_assert_nonnull(fixture->fault);
+  wsd_traffic_let_go(fixture->traffic);
+  g_thread_join(writer);
+}
+
 static void test_partial_record_is_dropped(struct fixture *fixture, gconstpointer unused) {
   (void)unused;
   send_welcome(fixture);
@@ -352,26 +406,7 @@ static void test_would_block_and_drained(struct fixture *fixture, gconstpointer 
 static void test_stuck_worker(struct fixture *fixture, gconstpointer unused) {
   (void)unused;
   /* The worker does not read: calls wait, and beyond a bound are refused; when it is gone, all are answered. */
-  wsd_traffic_detach(fixture->traffic);
-  close(fixture->worker);
-  int sockets[2];
-  g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets), ==, 0);
-  fcntl(sockets[0], F_SETFL, O_NONBLOCK);
-  wsd_traffic_attach(fixture->traffic, sockets[0], GENERATION, WSD_MESSAGE_CEILING);
-  wsd_traffic_open(fixture->traffic);
-  fixture->worker = sockets[1];
-  struct wsc_welcome welcome = {.version = WSC_VERSION,
-                                .acknowledged = true,
-                                .generation = GENERATION,
-                                .first_event = 1,
-                                .max_message = WSD_MESSAGE_CEILING,
-                                .queue_high = G_MAXUINT32,
-                                .queue_low = 1};
-  uint8_t body[WSC_WELCOME_SIZE];
-  wsc_welcome_encode(&welcome, body);
-  send_record(fixture, WSC_WELCOME, 0, 0, 0, body, sizeof body);
-  send_connect(fixture, FIRST);
-  bus_double_wait(fixture->bus, 1);
+  attach_generous(fixture);
   g_autofree char *text = g_strnfill(WSD_MESSAGE_CEILING, 'x');
   call_send(fixture, FIRST, text);
   call_send(fixture, FIRST, text);
@@ -464,6 +499,7 @@ int main(int argc, char **argv) {
   TEST("a silent app pauses its worker and loses nothing", test_window_pauses);
   TEST("signals of a dead worker are not acknowledged to the next", test_next_worker_is_acknowledged_alone);
   TEST("a message above the limit ends the link", test_too_large);
+  TEST("a worker that should stop and goes on and on is ended", test_endless_worker);
   TEST("a second WELCOME ends the link", test_second_welcome);
   TEST("a WELCOME of another generation ends the link", test_foreign_welcome);
   TEST("half a record at the end is dropped", test_partial_record_is_dropped);
