@@ -13,6 +13,7 @@ import pytest
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
 
 from blackbox.app import App  # noqa: E402
+from blackbox.authority import Authority  # noqa: E402
 from blackbox.bus import PrivateBus  # noqa: E402
 from blackbox.managed import ManagedService  # noqa: E402
 from blackbox.service import DEFAULT_CONFIGURATION, Service  # noqa: E402
@@ -49,6 +50,11 @@ def _new_folder() -> pathlib.Path:
     folder = pathlib.Path(tempfile.mkdtemp(prefix="wsserverd-test-"))
     folder.chmod(0o755)  # apps of other users connect too
     return folder
+
+
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
 
 
 class _Shared:

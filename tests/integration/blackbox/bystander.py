@@ -15,8 +15,8 @@ CLIENTS = pathlib.Path(__file__).resolve().parents[1] / "clients"
 class Bystander:
     """Has a message echoed, over and over. leave() tells how often, and raises if anything was not as it should be."""
 
-    def __init__(self, port: int, host: str = "127.0.0.1"):
-        self.peer = Peer(port, host)
+    def __init__(self, port: int, host: str = "127.0.0.1", **options):
+        self.peer = Peer(port, host, **options)
         self.rounds = 0
         self.slowest = 0.0
         self.failure: Exception | None = None

@@ -5,6 +5,7 @@ import base64
 import hashlib
 import os
 import socket
+import ssl
 import struct
 from typing import NamedTuple
 
@@ -69,10 +70,10 @@ def upgrade_request(host: str, path: str = "/", headers: dict | None = None, rem
 
 
 class Stream:
-    """A TCP connection with a buffer to read from."""
+    """A TCP connection, with TLS where a context for it is given, and a buffer to read from."""
 
     def __init__(self, port: int, host: str = "127.0.0.1", source: str | tuple | None = None, receive_buffer: int = 0,
-                 timeout: float = TIMEOUT):
+                 timeout: float = TIMEOUT, tls: ssl.SSLContext | None = None):
         self.socket = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET, socket.SOCK_STREAM)
         self.buffer = bytearray()
         try:
@@ -85,6 +86,8 @@ class Stream:
                 self.socket.bind((source, 0) if isinstance(source, str) else source)
             self.socket.connect(socket.getaddrinfo(host, port, flags=socket.AI_NUMERICHOST)[0][4])  # knows %zones
             self.address = self.socket.getsockname()[:2]
+            if tls:
+                self.socket = tls.wrap_socket(self.socket, server_hostname=host)
         except BaseException:
             self.socket.close()
             raise
