@@ -14,7 +14,8 @@ static uint8_t *put_text(uint8_t *out, const struct wsc_text *text) {
 }
 
 size_t wsc_connect_size(const struct wsc_connect *connect) {
-  return FIXED + connect->path.length + connect->query.length + connect->origin.length + connect->protocol.length;
+  return FIXED + connect->path.length + connect->query.length + connect->origin.length + connect->protocol.length +
+         connect->subject.length;
 }
 
 size_t wsc_connect_header_size(const struct wsc_connect_header *header) {
@@ -34,10 +35,12 @@ size_t wsc_connect_encode(const struct wsc_connect *connect, uint8_t *out) {
   wsc_put_u32(out + 40, (uint32_t)connect->origin.length);
   wsc_put_u32(out + 44, (uint32_t)connect->protocol.length);
   wsc_put_u16(out + 48, connect->header_count);
+  wsc_put_u16(out + 50, (uint16_t)connect->subject.length);
   uint8_t *end = put_text(out + FIXED, &connect->path);
   end = put_text(end, &connect->query);
   end = put_text(end, &connect->origin);
   end = put_text(end, &connect->protocol);
+  end = put_text(end, &connect->subject);
   return (size_t)(end - out);
 }
 
@@ -95,7 +98,7 @@ static bool address_is_canonical(const struct wsc_connect *connect) {
 }
 
 bool wsc_connect_decode(const uint8_t *body, size_t size, struct wsc_connect *connect) {
-  if (size < FIXED || size > WSC_CONNECT_MAX || (body[1] & ~FLAG_TLS) != 0 || wsc_get_u16(body + 50) != 0)
+  if (size < FIXED || size > WSC_CONNECT_MAX || (body[1] & ~FLAG_TLS) != 0)
     return false;
   connect->family = body[0];
   connect->tls = body[1] & FLAG_TLS;
@@ -109,7 +112,8 @@ bool wsc_connect_decode(const uint8_t *body, size_t size, struct wsc_connect *co
   if (!take_text(&from, &left, wsc_get_u32(body + 32), &connect->path) ||
       !take_text(&from, &left, wsc_get_u32(body + 36), &connect->query) ||
       !take_text(&from, &left, wsc_get_u32(body + 40), &connect->origin) ||
-      !take_text(&from, &left, wsc_get_u32(body + 44), &connect->protocol))
+      !take_text(&from, &left, wsc_get_u32(body + 44), &connect->protocol) ||
+      !take_text(&from, &left, wsc_get_u16(body + 50), &connect->subject))
     return false;
   connect->headers = from;
   connect->headers_size = left;

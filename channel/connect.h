@@ -14,12 +14,12 @@
  *   40  u32  length of origin
  *   44  u32  length of protocol
  *   48  u16  header_count
- *   50  u16  zero
- *   52       path, query, origin, protocol, then
+ *   50  u16  length of subject
+ *   52       path, query, origin, protocol, subject, then
  *            header_count times: u32 length of name, u32 length of value, name, value
  *
- * The texts are octets as the peer sent them, but for the protocol, which is one of the server's own. Nothing here says
- * that they are UTF-8 or free of U+0000: whoever hands them on makes sure.
+ * The texts are octets as the peer sent them, but for the protocol, which is one of the server's own, and the subject
+ * of the certificate that the peer proved to be its own. Nothing here says that they are UTF-8 or free of U+0000: whoever hands them on makes sure.
  */
 #pragma once
 
@@ -43,6 +43,7 @@ struct wsc_connect {
   uint8_t address[16];                           /* network order; IPv4 in the first 4 octets, the rest zero */
   uint64_t connected_at;                         /* microseconds since the epoch */
   struct wsc_text path, query, origin, protocol; /* empty where absent */
+  struct wsc_text subject;                       /* of the peer's certificate; empty where it was not asked for one */
   uint16_t header_count;
   const uint8_t *headers; /* encoded; walk with wsc_connect_next_header() */
   size_t headers_size;

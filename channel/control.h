@@ -27,12 +27,17 @@
 
 enum wsc_control_type {
   /* daemon to worker */
-  WSC_CONTROL_CONFIGURE = 1,  /* first record, once; fd 0: listening socket. Answered by READY or FAILED */
+  WSC_CONTROL_CONFIGURE = 1,  /* first record, once; fds: listening socket, with FIELD_TLS the vault. Answered by READY
+                                 or FAILED */
   WSC_CONTROL_ATTACH = 2,     /* fd 0: the worker's end of a new channel; replaces the one before */
   WSC_CONTROL_STATISTICS = 3, /* answered by COUNTERS */
   WSC_CONTROL_LIST = 4,       /* FIELD_AFTER: ids above this; answered by CONNECTIONS */
   WSC_CONTROL_CLOSE = 5,      /* FIELD_CONNECTION, FIELD_CODE, FIELD_REASON; answered by RESULT */
   WSC_CONTROL_STOP = 6,       /* FIELD_CODE, FIELD_DEADLINE; answered by STOPPED, then the worker exits    */
+  WSC_CONTROL_REPLACE_CERTIFICATE = 7, /* fd 0: a filled vault; answered by REPLACED */
+  WSC_CONTROL_PREPARE = 10,            /* instead of CONFIGURE; fds: an empty vault, certificate, private key, and what
+                                          FIELD_CLIENT_CA says. The process checks them, fills the vault, answers READY or
+                                          FAILED, and exits */
   /* worker to daemon */
   WSC_CONTROL_READY = 32,
   WSC_CONTROL_FAILED = 33,        /* FIELD_ERROR, FIELD_TEXT: could not do what was asked; the worker exits */
@@ -41,6 +46,7 @@ enum wsc_control_type {
   WSC_CONTROL_RESULT = 36,        /* FIELD_FOUND u32 0 or 1 */
   WSC_CONTROL_STOPPED = 37,       /* FIELD_COUNTERS: the last ones */
   WSC_CONTROL_CHANNEL_ENDED = 38, /* the app side closed the channel or broke its rules: FIELD_TEXT says which */
+  WSC_CONTROL_REPLACED = 39,      /* FIELD_ERROR, FIELD_TEXT: only where the certificate could not be replaced */
 };
 
 enum wsc_field {
@@ -68,6 +74,16 @@ enum wsc_field {
   WSC_FIELD_MORE = 22,             /* empty */
   WSC_FIELD_FOUND = 23,            /* u32 0 or 1 */
   WSC_FIELD_NAME = 24,             /* text: the server's name for log lines and the process title */
+  WSC_FIELD_TLS = 31,              /* u32 0 or 1: CONFIGURE, the vault comes with it and peers have to use TLS */
+  WSC_FIELD_TLS_MIN_VERSION = 32,  /* u32: 0x0303 (TLS 1.2) or 0x0304 (TLS 1.3) */
+  WSC_FIELD_KEY_PASSWORD = 33,     /* text: PREPARE, of the private key; absent: none */
+  WSC_FIELD_CLIENT_CA = 34,        /* u32, an enum wsc_client_ca: PREPARE, where the CA of the peers comes from */
+};
+
+enum wsc_client_ca {
+  WSC_CLIENT_CA_NONE = 0,
+  WSC_CLIENT_CA_FILE = 1,  /* the last descriptor is its file */
+  WSC_CLIENT_CA_VAULT = 2, /* the last descriptor is a filled vault: the same as there */
 };
 
 struct wsc_counters {

@@ -25,3 +25,7 @@
 
 #define WSC_CONTROL_PACKET_MAX 65536u /* octets of one control record */
 #define WSC_CONTROL_FDS_MAX 4u        /* file descriptors with one control record */
+
+#define WSC_PEM_MAX 65536u                        /* octets of a certificate, key or CA file */
+#define WSC_KEY_PASSWORD_MAX 1024u                /* octets of a private key's password */
+#define WSC_VAULT_SIZE (3u * WSC_PEM_MAX + 4096u) /* octets of the memfd that holds them */

@@ -7,6 +7,7 @@
 #include "daemon/server.h"
 #include "daemon/state.h"
 #include "daemon/supervisor.h"
+#include "daemon/vault.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -132,18 +133,33 @@ static const char *pidfd_fault(int fd) {
   return syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0 || errno == ESRCH ? NULL : "it is not a pidfd";
 }
 
-enum kind { CONTROL, LISTENER, PIDFD };
-static const char *const kind_names[] = {"control", "listener", "pidfd"};
+enum kind { CONTROL, LISTENER, PIDFD, VAULT };
+
+static const char *kind_name(enum kind kind, const struct wsd_kept_server *server) {
+  static const char *const names[] = {"control", "listener", "pidfd"};
+  return kind == VAULT ? wsd_server_vault_kind(&server->options) : names[kind];
+}
+
+static const char *kind_fault(enum kind kind, int fd, const struct wsd_kept_server *server) {
+  switch (kind) {
+  case CONTROL:
+    return control_fault(fd);
+  case LISTENER:
+    return listener_fault(fd, &server->options);
+  case PIDFD:
+    return pidfd_fault(fd);
+  default:
+    return wsd_vault_fault(fd);
+  }
+}
 
 /* The descriptor of that kind, or -1; a faulty one is dropped. */
 static int take(struct wsd_adoption *adoption, enum kind kind, const struct wsd_kept_server *server) {
-  g_autofree char *name = g_strdup_printf("%s-%" G_GUINT64_FORMAT, kind_names[kind], server->number);
+  g_autofree char *name = g_strdup_printf("%s-%" G_GUINT64_FORMAT, kind_name(kind, server), server->number);
   struct wsd_kept *kept = find(adoption, name);
   if (!kept)
     return -1;
-  const char *fault = kind == CONTROL    ? control_fault(kept->fd)
-                      : kind == LISTENER ? listener_fault(kept->fd, &server->options)
-                                         : pidfd_fault(kept->fd);
+  const char *fault = kind_fault(kind, kept->fd, server);
   if (fault) {
     discard(adoption, kept, fault);
     return -1;
@@ -196,10 +212,13 @@ static void adopt(struct wsd_adoption *adoption, const struct wsd_kept_server *k
   if (!app || known || app->servers->len >= WSD_SERVERS_PER_APP_MAX)
     return; /* what it had is dropped with the rest */
   struct wsd_server *server = wsd_service_restore_server(adoption->service, app, kept->number);
-  int control = take(adoption, CONTROL, kept);
-  int listener = take(adoption, LISTENER, kept);
-  int pidfd = take(adoption, PIDFD, kept);
-  wsd_server_adopt(server, kept, control, listener, pidfd);
+  struct wsd_server_remains remains = {
+      .control = take(adoption, CONTROL, kept),
+      .listener = take(adoption, LISTENER, kept),
+      .pidfd = take(adoption, PIDFD, kept),
+      .vault = kept->options.tls ? take(adoption, VAULT, kept) : -1,
+  };
+  wsd_server_adopt(server, kept, &remains);
 }
 
 static void on_credentials(GObject *source, GAsyncResult *result, gpointer data) {

@@ -54,6 +54,8 @@ GVariant *wsd_connection_details(guint64 id, const struct wsc_connect *connect, 
   add_text(&details, "origin", connect->origin);
   add_text(&details, "protocol", connect->protocol);
   g_variant_builder_add(&details, "{sv}", "tls", g_variant_new_boolean(connect->tls));
+  if (connect->subject.length > 0)
+    add_text(&details, "clientSubject", connect->subject);
   g_variant_builder_add(&details, "{sv}", "connectedAt", g_variant_new_uint64(connect->connected_at));
   if (headers)
     g_variant_builder_add(&details, "{sv}", "headers", headers_dictionary(connect));

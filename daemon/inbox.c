@@ -16,10 +16,11 @@
 struct wsd_inbox {
   gatomicrefcount references;
   GMutex lock;
-  GQueue messages; /* under the lock */
-  bool scheduled;  /* under the lock */
-  bool held;       /* under the lock */
-  bool closed;     /* under the lock */
+  GQueue messages;  /* under the lock */
+  bool scheduled;   /* under the lock */
+  bool held;        /* under the lock */
+  bool closed;      /* under the lock */
+  gint descriptors; /* atomic: that calls not yet answered hold, at most */
   GDBusConnection *connection;
   guint filter;
   void (*handle)(void *user, GDBusMessage *message);
@@ -66,17 +67,15 @@ static void schedule(struct wsd_inbox *inbox) {
   g_source_unref(source);
 }
 
-static void refuse(GDBusConnection *connection, GDBusMessage *message) {
+/* Takes the message. */
+static void refuse(GDBusConnection *connection, GDBusMessage *message, enum wsd_error code, const char *text) {
   if (!(g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED)) {
-    g_autoptr(GDBusMessage) reply =
-        g_dbus_message_new_method_error_literal(message, wsd_error_name(WSD_ERROR_LIMIT_EXCEEDED),
-                                                "the service has too many calls to look at; call again later");
+    g_autoptr(GDBusMessage) reply = g_dbus_message_new_method_error_literal(message, wsd_error_name(code), text);
     g_dbus_connection_send_message(connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
   }
   g_object_unref(message);
 }
 
-/* No method of this version takes descriptors. Kept with calls that wait they would use up ours, so they are closed now. */
 static void close_descriptors(GDBusMessage *message) {
   GUnixFDList *list = g_dbus_message_get_unix_fd_list(message);
   gint count = 0;
@@ -85,13 +84,54 @@ static void close_descriptors(GDBusMessage *message) {
     close(fds[i]);
 }
 
+/* Only these two take certificates. What comes with other calls would, kept with those that wait, use up our descriptors. */
+static bool takes_descriptors(GDBusMessage *message) {
+  const char *member = g_dbus_message_get_member(message);
+  return g_strcmp0(member, "Start") == 0 || g_strcmp0(member, "ReplaceCertificate") == 0;
+}
+
+/* Called when the message is gone, and its descriptors with it. */
+static void forget_descriptors(gpointer data) {
+  struct wsd_inbox *inbox = data;
+  g_atomic_int_add(&inbox->descriptors, -(gint)WSD_CALL_FDS_MAX);
+  inbox_unref(inbox);
+}
+
+/* True when the message may stay as it is; else it was refused. Counted are the most descriptors that it might have. */
+static bool admit_descriptors(struct wsd_inbox *inbox, GDBusConnection *connection, GDBusMessage *message) {
+  GUnixFDList *list = g_dbus_message_get_unix_fd_list(message);
+  gint count = list ? g_unix_fd_list_get_length(list) : 0;
+  if (count == 0 || !takes_descriptors(message)) {
+    close_descriptors(message);
+    return true;
+  }
+  if (count > (gint)WSD_CALL_FDS_MAX) {
+    close_descriptors(message);
+    refuse(connection, message, WSD_ERROR_INVALID_ARGUMENT,
+           "the call carries more file descriptors than its options can name; pass only those");
+    return false;
+  }
+  if (g_atomic_int_add(&inbox->descriptors, (gint)WSD_CALL_FDS_MAX) + (gint)WSD_CALL_FDS_MAX >
+      (gint)WSD_INCOMING_FDS_MAX) {
+    g_atomic_int_add(&inbox->descriptors, -(gint)WSD_CALL_FDS_MAX);
+    close_descriptors(message);
+    refuse(connection, message, WSD_ERROR_LIMIT_EXCEEDED,
+           "the service holds as many file descriptors of calls as it may; call again later");
+    return false;
+  }
+  g_atomic_ref_count_inc(&inbox->references);
+  g_object_set_data_full(G_OBJECT(message), "wsd-descriptors", inbox, forget_descriptors);
+  return true;
+}
+
 /* Runs in GDBus's thread. */
 static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gpointer data) {
   struct wsd_inbox *inbox = data;
   if (!incoming || g_dbus_message_get_message_type(message) != G_DBUS_MESSAGE_TYPE_METHOD_CALL ||
       g_strcmp0(g_dbus_message_get_interface(message), DBUS_PEER_INTERFACE) == 0)
     return message;
-  close_descriptors(message);
+  if (!admit_descriptors(inbox, connection, message))
+    return NULL;
   g_mutex_lock(&inbox->lock);
   bool taken = !inbox->closed && g_queue_get_length(&inbox->messages) < WSD_INCOMING_CALLS_MAX;
   if (taken)
@@ -100,7 +140,8 @@ static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *messa
     schedule(inbox);
   g_mutex_unlock(&inbox->lock);
   if (!taken)
-    refuse(connection, message);
+    refuse(connection, message, WSD_ERROR_LIMIT_EXCEEDED,
+           "the service has too many calls to look at; call again later");
   return NULL;
 }
 

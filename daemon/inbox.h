@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Method calls on their way from GDBus's reading thread to the main loop, in order. Bounded: a call beyond
- * WSD_INCOMING_CALLS_MAX is answered with LimitExceeded on the spot.
+ * WSD_INCOMING_CALLS_MAX is answered with LimitExceeded on the spot, and so is one whose file descriptors would make more than
+ * WSD_INCOMING_FDS_MAX. Descriptors are let through with the calls that take some; all others are closed at once.
  */
 #pragma once
 

@@ -8,6 +8,8 @@
 #define WSD_SERVERS_MAX 256u         /* of all clients together; CreateServer beyond: LimitExceeded */
 #define WSD_CALLS_PER_APP_MAX 128u   /* calls of one client in flight; beyond: LimitExceeded */
 #define WSD_INCOMING_CALLS_MAX 4096u /* calls read from the bus and not yet looked at; beyond: LimitExceeded */
+#define WSD_CALL_FDS_MAX 3u          /* file descriptors of one call; beyond: InvalidArgument */
+#define WSD_INCOMING_FDS_MAX 4096u   /* of all calls that have not been answered; beyond: LimitExceeded */
 #define WSD_APPS_MAX 4096u           /* bus clients known at a time; beyond: LimitExceeded */
 
 #define WSD_CLIENTS_CEILING 65535u      /* of maxConcurrentClientsNumber and maxConnectionsForOneClient */
@@ -30,13 +32,14 @@
 #define WSD_DRAIN_OCTETS_MAX (64u << 20)   /* read from one worker once it stops or has died; beyond: ended */
 #define WSD_CHANNEL_QUEUE_HIGH (16u << 20) /* octets that wait for one worker; Send beyond: WouldBlock */
 
-#define WSD_PING_RETRY_MS 250u       /* after the bus refused a Ping */
-#define WSD_READY_TIMEOUT_MS 10000u  /* a worker has to be ready by then; beyond: Start answers Failed */
-#define WSD_ANSWER_TIMEOUT_MS 5000u  /* for a worker's answer to a question; beyond: answered without it */
-#define WSD_STOP_DEADLINE_MS 2000u   /* for peers to finish the closing handshake */
-#define WSD_STOP_GRACE_MS 2000u      /* what a worker may take beyond that before it is killed */
-#define WSD_EXIT_GRACE_MS 3000u      /* for a worker to exit that has closed its control socket */
-#define WSD_RESTART_DELAY_MIN_MS 20u /* back-off between restarts of a dying worker, doubling ... */
+#define WSD_PING_RETRY_MS 250u        /* after the bus refused a Ping */
+#define WSD_READY_TIMEOUT_MS 10000u   /* a worker has to be ready by then; beyond: Start answers Failed */
+#define WSD_PREPARE_TIMEOUT_MS 10000u /* for reading certificate and key; beyond: CertificateNotFound */
+#define WSD_ANSWER_TIMEOUT_MS 5000u   /* for a worker's answer to a question; beyond: answered without it */
+#define WSD_STOP_DEADLINE_MS 2000u    /* for peers to finish the closing handshake */
+#define WSD_STOP_GRACE_MS 2000u       /* what a worker may take beyond that before it is killed */
+#define WSD_EXIT_GRACE_MS 3000u       /* for a worker to exit that has closed its control socket */
+#define WSD_RESTART_DELAY_MIN_MS 20u  /* back-off between restarts of a dying worker, doubling ... */
 #define WSD_RESTART_DELAY_MAX_MS 30000u
 #define WSD_CATCH_UP_MS 2000u          /* calls wait that long for an adopted worker to name its connections */
 #define WSD_RESTART_SETTLED_MS 60000u  /* a worker that lived this long starts the back-off anew */
@@ -49,7 +52,7 @@
 #define WSD_JOB_MS 500               /* systemd may take to tell why it ends the service */
 #define WSD_HAND_OVER_MS 1500u       /* for calls in flight to end when the service leaves */
 #define WSD_SETTLE_MS 200            /* for one worker to take what is queued for it, when the service leaves */
-#define WSD_FDS_PER_SERVER 3u        /* kept by the service manager: control socket, listener, pidfd */
+#define WSD_FDS_PER_SERVER 5u        /* kept by the service manager: control socket, listener, pidfd, two vaults */
 #define WSD_FDS_BESIDES 2u           /* kept too: the state, and a reserve that makes room for the next one */
 #define WSD_IDLE_EXIT_MAX 86400u     /* seconds */
 #define WSD_KEPT_MEMORY (256 << 10)  /* octets of free memory to keep, and the size from which blocks are mapped */

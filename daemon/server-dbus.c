@@ -18,6 +18,7 @@ FORWARD(broadcast)
 FORWARD(close)
 FORWARD(acknowledge)
 FORWARD(release)
+FORWARD(replace_certificate)
 #undef FORWARD
 
 static void list_all_connections(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
@@ -35,12 +36,6 @@ static void open_channel(struct wsd_service *service, const struct wsd_object *o
   wsd_call_fail(call, WSD_ERROR_FAILED, "OpenChannel: not available in this version; use the signals and Send");
 }
 
-static void replace_certificate(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
-  (void)service;
-  (void)object;
-  wsd_call_fail(call, WSD_ERROR_FAILED, "ReplaceCertificate: not available in this version; servers speak ws only");
-}
-
 const struct wsd_method wsd_server_methods[] = {
     {"Start", WSD_FOR_OWNER, handle_start},
     {"Stop", WSD_FOR_OWNER_AND_ADMINISTRATORS, handle_stop},
@@ -50,7 +45,7 @@ const struct wsd_method wsd_server_methods[] = {
     {"ListAllConnections", WSD_FOR_OWNER_AND_ADMINISTRATORS, list_all_connections},
     {"OpenChannel", WSD_FOR_OWNER, open_channel},
     {"Acknowledge", WSD_FOR_OWNER, handle_acknowledge},
-    {"ReplaceCertificate", WSD_FOR_OWNER, replace_certificate},
+    {"ReplaceCertificate", WSD_FOR_OWNER, handle_replace_certificate},
     {"Release", WSD_FOR_OWNER, handle_release},
     {NULL, WSD_FOR_OWNER, NULL},
 };
@@ -76,6 +71,9 @@ static GVariant *get_ip(const struct wsd_server *server) {
 static GVariant *get_port(const struct wsd_server *server) {
   return g_variant_new_uint16(wsd_server_port(server));
 }
+static GVariant *get_tls(const struct wsd_server *server) {
+  return g_variant_new_boolean(wsd_server_options(server)->tls);
+}
 static GVariant *get_false(const struct wsd_server *server) {
   (void)server;
   return g_variant_new_boolean(FALSE);
@@ -89,7 +87,7 @@ static const struct {
   GVariant *(*get)(const struct wsd_server *server);
 } known[] = {
     {"State", get_state},     {"Owner", get_owner}, {"AppId", get_app_id},      {"ServerIP", get_ip},
-    {"ServerPort", get_port}, {"Tls", get_false},   {"Protocol", get_protocol}, {"ChannelOpen", get_false},
+    {"ServerPort", get_port}, {"Tls", get_tls},     {"Protocol", get_protocol}, {"ChannelOpen", get_false},
 };
 
 static const struct {

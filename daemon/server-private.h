@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "daemon/preparation.h"
 #include "daemon/server.h"
 #include "daemon/service.h"
 #include "daemon/traffic.h"
@@ -17,6 +18,11 @@ struct wsd_server {
   char *path;
   enum wsd_server_state state;
   struct wsd_start_options options;
+  struct wsd_start_options wanted;    /* by the Start under way, until it listens */
+  enum wsd_server_state state_before; /* that Start */
+  int vault;                          /* -1: none */
+  struct wsd_preparation *preparation;
+  struct wsd_replacement *replacement;
   int listener; /* -1: none */
   struct wsd_worker *worker;
   bool worker_ready;
@@ -43,6 +49,19 @@ void wsd_server_begin_stop(struct wsd_server *server);
 /* Everything that was running is gone; whoever waits for that is told. */
 void wsd_server_finish_stop(struct wsd_server *server);
 void wsd_server_fail_start(struct wsd_server *server, enum wsd_error code, const char *text);
+/* The Start under way changes nothing. Takes `error`. */
+void wsd_server_refuse_start(struct wsd_server *server, GError *error);
+/* Goes on with the Start under way, whose certificate is right where there is one. */
+void wsd_server_listen(struct wsd_server *server);
+
+/* server-certificate.c */
+
+#define WSD_VAULT_SLOTS 2u
+void wsd_server_drop_vault(struct wsd_server *server);
+/* For the Start under way; wsd_server_listen() or wsd_server_refuse_start() follows. */
+void wsd_server_check_certificate(struct wsd_server *server);
+/* Answers a ReplaceCertificate under way. */
+void wsd_server_cancel_replacement(struct wsd_server *server, const char *text);
 
 /* server-worker.c */
 

@@ -19,6 +19,7 @@ void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server
   kept->options = *options;
   kept->options.server_ip = g_strdup(options->server_ip);
   kept->options.protocol = g_strdup(options->protocol);
+  kept->options.files = NULL;
   kept->generation = server->generation;
   kept->worker_version = WSC_CONTROL_VERSION;
   kept->events_before = server->worker ? server->events_before : wsd_traffic_emitted(server->traffic);
@@ -62,19 +63,22 @@ static void replace_worker(struct wsd_server *server, const struct wsd_kept_serv
     server->state = WSD_SERVER_FAILED;
 }
 
-static void adopt_running(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int listener,
-                          int pidfd) {
+static void adopt_running(struct wsd_server *server, const struct wsd_kept_server *kept,
+                          const struct wsd_server_remains *remains) {
   server->state = WSD_SERVER_RUNNING;
-  server->listener = listener;
-  if (!wsd_server_adopt_worker(server, kept, control, pidfd))
-    replace_worker(server, kept, control, pidfd);
+  server->listener = remains->listener;
+  server->vault = remains->vault;
+  if (!wsd_server_adopt_worker(server, kept, remains->control, remains->pidfd))
+    replace_worker(server, kept, remains->control, remains->pidfd);
   if (g_str_equal(kept->state, "stopping") && server->state == WSD_SERVER_RUNNING)
     wsd_server_begin_stop(server);
 }
 
 /* Nothing serves it: what is there of it is let go. */
-static void adopt_idle(struct wsd_server *server, const struct wsd_kept_server *kept, const int *fds) {
-  static const char *const kinds[] = {"control", "listener", "pidfd"};
+static void adopt_idle(struct wsd_server *server, const struct wsd_kept_server *kept,
+                       const struct wsd_server_remains *remains) {
+  const char *const kinds[] = {"control", "listener", "pidfd", wsd_server_vault_kind(&kept->options)};
+  const int fds[] = {remains->control, remains->listener, remains->pidfd, remains->vault};
   for (size_t i = 0; i < G_N_ELEMENTS(kinds); i++) {
     if (fds[i] >= 0)
       close(fds[i]);
@@ -93,21 +97,19 @@ static void adopt_idle(struct wsd_server *server, const struct wsd_kept_server *
       "the server's socket was lost while the service was away: the server has failed; call Start to try again");
 }
 
-void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int listener,
-                      int pidfd) {
+void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept,
+                      const struct wsd_server_remains *remains) {
   wsd_start_options_clear(&server->options);
   server->options = kept->options;
   server->options.server_ip = g_strdup(kept->options.server_ip);
   server->options.protocol = g_strdup(kept->options.protocol);
   server->generation = kept->generation;
-  bool active = g_str_equal(kept->state, "running") || g_str_equal(kept->state, "starting") ||
-                g_str_equal(kept->state, "stopping");
-  if (active && listener >= 0)
-    adopt_running(server, kept, control, listener, pidfd);
-  else if (active && g_str_equal(kept->state, "stopping") && control >= 0)
-    adopt_running(server, kept, control, -1, pidfd);
+  bool stopping = g_str_equal(kept->state, "stopping");
+  bool active = stopping || g_str_equal(kept->state, "running") || g_str_equal(kept->state, "starting");
+  if (active && (remains->listener >= 0 || (stopping && remains->control >= 0)))
+    adopt_running(server, kept, remains);
   else
-    adopt_idle(server, kept, (const int[]){control, listener, pidfd});
+    adopt_idle(server, kept, remains);
 }
 
 void wsd_server_hold(struct wsd_server *server) {
@@ -129,6 +131,8 @@ void wsd_server_let_go(struct wsd_server *server) {
   if (server->listener >= 0)
     close(server->listener); /* no shutdown: it lives on */
   server->listener = -1;
+  wsd_server_cancel_replacement(server, text);
+  g_clear_pointer(&server->preparation, wsd_preparation_free);
   if (server->start_call)
     wsd_call_fail(g_steal_pointer(&server->start_call), WSD_ERROR_SHUTTING_DOWN, text);
   for (guint i = 0; i < server->stop_calls->len; i++)

@@ -75,6 +75,8 @@ static struct wsd_worker_settings worker_settings(const struct wsd_server *serve
       .ping_interval = options->ping_interval,
       .pong_timeout = options->pong_timeout,
       .handshake_timeout = server->service->config->handshake_timeout,
+      .vault = options->tls ? server->vault : -1,
+      .tls_min_version = options->tls_min_version,
       .window_events = WSD_WORKER_WINDOW_EVENTS,
       .window_octets = WSD_WORKER_WINDOW_OCTETS,
   };
@@ -116,6 +118,10 @@ static bool open_channel(int channel[2], GError **error) {
 /* Starts a worker on the listener. When it cannot even be spawned, there is no worker and `error` says why. */
 bool wsd_server_start_worker(struct wsd_server *server, GError **error) {
   int channel[2];
+  if (server->options.tls && server->vault < 0) { /* never without what peers were promised */
+    g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "the server's certificate is lost; call Stop, then Start with it");
+    return false;
+  }
   if (!open_channel(channel, error))
     return false;
   server->worker = wsd_worker_spawn(server->service->worker_path, &worker_events, server, error);
@@ -150,8 +156,9 @@ static void on_ready(void *user) {
   wsd_traffic_open(server->traffic);
 }
 
-static void on_failed(void *user, const char *text) {
+static void on_failed(void *user, guint32 number, const char *text) {
   struct wsd_server *server = user;
+  (void)number;
   g_warning("server %" G_GUINT64_FORMAT ": its worker could not start: %s", server->number, text);
 }
 
@@ -240,6 +247,8 @@ static void give_up(struct wsd_server *server) {
   g_warning("server %" G_GUINT64_FORMAT ": its worker died %u times in a row; giving up", server->number,
             server->restarts);
   wsd_server_drop_listener(server);
+  wsd_server_cancel_replacement(server, "the server has failed");
+  wsd_server_drop_vault(server);
   wsd_traffic_error(server->traffic, WSD_ERROR_FAILED,
                     "the server's process keeps ending: the server has failed; call Start to try again");
   wsd_server_set_state(server, WSD_SERVER_FAILED);

@@ -10,6 +10,8 @@
 #include "daemon/names.h"
 #include "daemon/server-query.h"
 
+#include <unistd.h>
+
 struct wsd_server *wsd_server_new(struct wsd_service *service, struct wsd_app *app, guint64 number) {
   static const struct wsd_traffic_events traffic_events = {wsd_server_on_traffic_ended};
   struct wsd_server *server = g_new0(struct wsd_server, 1);
@@ -20,7 +22,7 @@ struct wsd_server *wsd_server_new(struct wsd_service *service, struct wsd_app *a
   app->server_count++;
   server->number = number;
   server->path = g_strdup_printf(WSD_SERVERS_PATH "/%" G_GUINT64_FORMAT, number);
-  server->listener = server->worker_channel = -1;
+  server->listener = server->worker_channel = server->vault = -1;
   server->traffic = wsd_traffic_new(app->delivery, server->path, &traffic_events, server);
   server->query = wsd_query_new();
   server->stop_calls = g_ptr_array_new();
@@ -41,7 +43,10 @@ void wsd_server_unref(struct wsd_server *server) {
     wsd_listener_close(server->listener);
   wsd_traffic_free(server->traffic);
   wsd_query_free(server->query);
+  if (server->vault >= 0)
+    close(server->vault);
   wsd_start_options_clear(&server->options);
+  wsd_start_options_clear(&server->wanted);
   g_ptr_array_unref(server->stop_calls);
   wsd_app_unref(server->app);
   g_free(server->path);
@@ -99,6 +104,7 @@ void wsd_server_set_state(struct wsd_server *server, enum wsd_server_state state
   if (state == WSD_SERVER_RUNNING) {
     g_variant_builder_add(&changed, "{sv}", "ServerIP", g_variant_new_string(server->options.server_ip));
     g_variant_builder_add(&changed, "{sv}", "Protocol", g_variant_new_string(server->options.protocol));
+    g_variant_builder_add(&changed, "{sv}", "Tls", g_variant_new_boolean(server->options.tls));
   }
   g_variant_builder_add(&changed, "{sv}", "ServerPort", g_variant_new_uint16(wsd_server_port(server)));
   wsd_delivery_send(server->app->delivery, server->path, DBUS_PROPERTIES_INTERFACE, "PropertiesChanged",
@@ -114,6 +120,7 @@ void wsd_server_clear_timer(struct wsd_server *server) {
 void wsd_server_fail_start(struct wsd_server *server, enum wsd_error code, const char *text) {
   wsd_server_drop_worker(server);
   wsd_server_drop_listener(server);
+  wsd_server_drop_vault(server);
   wsd_server_set_state(server, WSD_SERVER_FAILED);
   if (server->start_call)
     wsd_call_fail(g_steal_pointer(&server->start_call), code, "%s", text);
@@ -141,6 +148,7 @@ static void answer_release(struct wsd_server *server, struct wsd_call *call) {
 void wsd_server_finish_stop(struct wsd_server *server) {
   wsd_server_drop_worker(server);
   wsd_server_drop_listener(server);
+  wsd_server_drop_vault(server);
   wsd_traffic_close_all(server->traffic, 1001, "");
   wsd_traffic_fail_calls(server->traffic, WSD_ERROR_SHUTTING_DOWN, "the server was stopped meanwhile");
   wsd_server_set_state(server, WSD_SERVER_STOPPED);
@@ -174,6 +182,9 @@ void wsd_server_begin_stop(struct wsd_server *server) {
   wsd_server_set_state(server, WSD_SERVER_STOPPING);
   wsd_keeper_write(server->service->keeper); /* before the listener is kept no longer: a successor has to know why */
   wsd_server_drop_listener(server);
+  wsd_server_cancel_replacement(server, "the server was stopped meanwhile");
+  g_clear_pointer(&server->preparation, wsd_preparation_free);
+  wsd_start_options_clear(&server->wanted);
   if (server->start_call)
     wsd_call_fail(g_steal_pointer(&server->start_call), WSD_ERROR_SHUTTING_DOWN,
                   "the server was stopped while it started");
@@ -188,7 +199,7 @@ void wsd_server_begin_stop(struct wsd_server *server) {
 /* Calls */
 
 static bool check_start(struct wsd_server *server, struct wsd_call *call, struct wsd_start_options *options,
-                        int *listener, GError **error) {
+                        GError **error) {
   const struct wsd_config *config = server->service->config;
   if (!wsd_device_profile_allows_servers(config)) {
     g_set_error(error, WSD_ERROR, WSD_ERROR_NOT_SUPPORTED,
@@ -196,10 +207,36 @@ static bool check_start(struct wsd_server *server, struct wsd_call *call, struct
     return false;
   }
   g_autoptr(GVariant) dictionary = g_variant_get_child_value(call->arguments, 0);
-  if (!wsd_start_options_read(dictionary, options, error))
-    return false;
-  *listener = wsd_listener_open(options, error);
-  return *listener >= 0;
+  return wsd_start_options_read(dictionary, g_dbus_message_get_unix_fd_list(call->message), options, error);
+}
+
+void wsd_server_refuse_start(struct wsd_server *server, GError *error) {
+  struct wsd_call *call = g_steal_pointer(&server->start_call);
+  wsd_start_options_clear(&server->wanted);
+  wsd_server_drop_vault(server);
+  wsd_server_set_state(server, server->state_before);
+  wsd_call_take_error(call, error);
+}
+
+void wsd_server_listen(struct wsd_server *server) {
+  GError *error = NULL;
+  int listener = wsd_listener_open(&server->wanted, &error);
+  if (listener < 0) {
+    wsd_server_refuse_start(server, error);
+    return;
+  }
+  wsd_start_options_clear(&server->options);
+  server->options = server->wanted;
+  server->wanted = (struct wsd_start_options){0};
+  server->listener = listener;
+  wsd_server_keep(server, "listener", listener);
+  server->counters = (struct wsc_counters){0};
+  server->restarts = 0;
+  wsd_server_set_state(server, WSD_SERVER_STARTING);
+  if (!wsd_server_start_worker(server, &error)) {
+    wsd_server_fail_start(server, WSD_ERROR_FAILED, error->message);
+    g_error_free(error);
+  }
 }
 
 void wsd_server_start(struct wsd_server *server, struct wsd_call *call) {
@@ -211,24 +248,20 @@ void wsd_server_start(struct wsd_server *server, struct wsd_call *call) {
   }
   struct wsd_start_options options = {0};
   GError *error = NULL;
-  int listener = -1;
-  if (!check_start(server, call, &options, &listener, &error)) {
+  if (!check_start(server, call, &options, &error)) {
     wsd_start_options_clear(&options);
     wsd_call_take_error(call, error);
     return;
   }
-  wsd_start_options_clear(&server->options);
-  server->options = options;
-  server->listener = listener;
-  wsd_server_keep(server, "listener", listener);
-  server->counters = (struct wsc_counters){0};
-  server->restarts = 0;
+  server->wanted = options;
+  server->state_before = server->state;
   server->start_call = call;
-  wsd_server_set_state(server, WSD_SERVER_STARTING);
-  if (!wsd_server_start_worker(server, &error)) {
-    wsd_server_fail_start(server, WSD_ERROR_FAILED, error->message);
-    g_error_free(error);
+  if (!options.tls) {
+    wsd_server_listen(server);
+    return;
   }
+  wsd_server_set_state(server, WSD_SERVER_STARTING);
+  wsd_server_check_certificate(server);
 }
 
 void wsd_server_stop(struct wsd_server *server, struct wsd_call *call) {

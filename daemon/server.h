@@ -49,12 +49,19 @@ void wsd_server_send(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_broadcast(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_close(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_acknowledge(struct wsd_server *server, struct wsd_call *call);
+void wsd_server_replace_certificate(struct wsd_server *server, struct wsd_call *call);
 
 /* What a later process of the service has to know. */
 void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server *kept);
-/* Into the state in which an earlier process left it. Takes the descriptors; -1 for one that is not there. */
-void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int listener,
-                      int pidfd);
+/* What an earlier process left of it; -1 for what is not there. */
+struct wsd_server_remains {
+  int control, listener, pidfd, vault;
+};
+/* Into the state in which an earlier process left it. Takes the descriptors. */
+void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept,
+                      const struct wsd_server_remains *remains);
+/* Under what kind of name the vault of such a server is kept. */
+const char *wsd_server_vault_kind(const struct wsd_start_options *options);
 /* The process is about to leave: no further events; then everything is acknowledged; then the worker is left alone. */
 void wsd_server_hold(struct wsd_server *server);
 void wsd_server_settle(struct wsd_server *server);

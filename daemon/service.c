@@ -26,6 +26,7 @@ struct wsd_service *wsd_service_new(const struct wsd_config_source *config_sourc
   service->system_bus = system_bus;
   service->timing = (struct wsd_timing){
       .ready_timeout = WSD_READY_TIMEOUT_MS,
+      .prepare_timeout = WSD_PREPARE_TIMEOUT_MS,
       .stop_deadline = WSD_STOP_DEADLINE_MS,
       .stop_grace = WSD_STOP_GRACE_MS,
       .restart_delay_min = WSD_RESTART_DELAY_MIN_MS,

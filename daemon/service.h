@@ -15,7 +15,7 @@ struct wsd_supervisor;
 
 /* How long things may take, in milliseconds; see limits.h. Only tests change it. */
 struct wsd_timing {
-  guint ready_timeout;
+  guint ready_timeout, prepare_timeout;
   guint stop_deadline, stop_grace;
   guint restart_delay_min, restart_delay_max;
 };

@@ -18,11 +18,11 @@ static const struct {
     {"serverPort", NULL, NULL}, /* q, i, u, x or t */
     {"maxConcurrentClientsNumber", "u", NULL},
     {"maxConnectionsForOneClient", "u", NULL},
-    {"certificate", "h", "not available in this version; leave it out, servers speak ws only"},
-    {"privateKey", "h", "not available in this version; leave it out, servers speak ws only"},
-    {"privateKeyPassword", "s", "not available in this version; leave it out, servers speak ws only"},
-    {"clientCa", "h", "not available in this version; leave it out, servers speak ws only"},
-    {"tlsMinVersion", "s", "not available in this version; leave it out, servers speak ws only"},
+    {"certificate", "h", NULL},
+    {"privateKey", "h", NULL},
+    {"privateKeyPassword", "s", NULL},
+    {"clientCa", "h", NULL},
+    {"tlsMinVersion", "s", NULL},
     {"protocol", "s", NULL},
     {"allowedOrigins", "as", "not available in this version; leave it out, any Origin is let in"},
     {"maxMessageSize", "t", NULL},
@@ -198,6 +198,63 @@ static bool read_max_message(GVariant *dictionary, struct wsd_start_options *opt
   return true;
 }
 
+/* The options that mean nothing, and less security than was meant, where there is no certificate. */
+static bool check_without_certificate(GVariant *dictionary, GError **error) {
+  static const char *const others[] = {"privateKeyPassword", "clientCa", "tlsMinVersion"};
+  g_autoptr(GVariant) key = g_variant_lookup_value(dictionary, "privateKey", NULL);
+  if (key)
+    return fault(error, WSD_ERROR_CERTIFICATE_NOT_FOUND, "certificate", "is missing, but there is a privateKey");
+  for (size_t i = 0; i < G_N_ELEMENTS(others); i++) {
+    g_autoptr(GVariant) value = g_variant_lookup_value(dictionary, others[i], NULL);
+    if (value)
+      return fault(error, WSD_ERROR_INVALID_ARGUMENT, others[i], "is of use with a certificate only; give that, too");
+  }
+  return true;
+}
+
+static bool read_file(GVariant *dictionary, GUnixFDList *fds, const char *key, int *fd, GError **error) {
+  g_autoptr(GVariant) value = g_variant_lookup_value(dictionary, key, G_VARIANT_TYPE_HANDLE);
+  if (!value)
+    return true;
+  *fd = wsd_certificate_file(key, g_variant_get_handle(value), fds, error);
+  return *fd >= 0;
+}
+
+static bool read_password(GVariant *dictionary, struct wsd_certificate_files *files, GError **error) {
+  const char *text = "";
+  g_variant_lookup(dictionary, "privateKeyPassword", "&s", &text);
+  if (strlen(text) > WSC_KEY_PASSWORD_MAX)
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "privateKeyPassword", "is longer than %u octets",
+                 WSC_KEY_PASSWORD_MAX);
+  files->password = *text ? g_strdup(text) : NULL;
+  return true;
+}
+
+static bool read_tls_version(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
+  const char *text = "1.2";
+  g_variant_lookup(dictionary, "tlsMinVersion", "&s", &text);
+  if (!g_str_equal(text, "1.2") && !g_str_equal(text, "1.3"))
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "tlsMinVersion", "must be 1.2 or 1.3");
+  options->tls_min_version = g_str_equal(text, "1.3") ? 0x0304 : 0x0303;
+  return true;
+}
+
+static bool read_certificate(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options,
+                             GError **error) {
+  g_autoptr(GVariant) certificate = g_variant_lookup_value(dictionary, "certificate", NULL);
+  if (!certificate)
+    return check_without_certificate(dictionary, error);
+  struct wsd_certificate_files *files = options->files = wsd_certificate_files_new();
+  options->tls = true;
+  if (!read_file(dictionary, fds, "certificate", &files->certificate, error) ||
+      !read_file(dictionary, fds, "privateKey", &files->private_key, error) ||
+      !read_file(dictionary, fds, "clientCa", &files->client_ca, error))
+    return false;
+  if (files->private_key < 0)
+    return fault(error, WSD_ERROR_CERTIFICATE_NOT_FOUND, "privateKey", "is missing, but there is a certificate");
+  return read_password(dictionary, files, error) && read_tls_version(dictionary, options, error);
+}
+
 static bool check_available(GVariant *dictionary, GError **error) {
   for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
     g_autoptr(GVariant) value = g_variant_lookup_value(dictionary, known[i].name, NULL);
@@ -246,14 +303,14 @@ static bool read_seconds(GVariant *dictionary, const char *key, guint32 *seconds
   return true;
 }
 
-bool wsd_start_options_read(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
+bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options, GError **error) {
   memset(options, 0, sizeof *options);
   return check_keys(dictionary, error) && read_address(dictionary, options, error) &&
          read_port(dictionary, options, error) &&
          read_limit(dictionary, "maxConcurrentClientsNumber", &options->max_clients, error) &&
          read_limit(dictionary, "maxConnectionsForOneClient", &options->max_per_client, error) &&
-         read_max_message(dictionary, options, error) && check_available(dictionary, error) &&
-         read_protocol(dictionary, options, error) &&
+         read_max_message(dictionary, options, error) && read_certificate(dictionary, fds, options, error) &&
+         check_available(dictionary, error) && read_protocol(dictionary, options, error) &&
          read_seconds(dictionary, "pingInterval", &options->ping_interval, error) &&
          read_seconds(dictionary, "pongTimeout", &options->pong_timeout, error);
 }
@@ -261,5 +318,6 @@ bool wsd_start_options_read(GVariant *dictionary, struct wsd_start_options *opti
 void wsd_start_options_clear(struct wsd_start_options *options) {
   g_free(options->server_ip);
   g_free(options->protocol);
+  wsd_certificate_files_free(options->files);
   memset(options, 0, sizeof *options);
 }

@@ -6,7 +6,8 @@
  */
 #pragma once
 
-#include <gio/gio.h>
+#include "daemon/certificate-files.h"
+
 #include <netinet/in.h>
 #include <stdbool.h>
 
@@ -20,8 +21,13 @@ struct wsd_start_options {
   char *protocol; /* comma list, may be empty */
   guint64 max_message;
   guint32 ping_interval, pong_timeout; /* seconds, 0: off */
+  bool tls;                            /* peers have to use it */
+  guint32 tls_min_version;             /* 0x0303 or 0x0304, where there is TLS */
+  guint vault_slot;                    /* under which of two names the vault is kept */
+  struct wsd_certificate_files *files; /* owned; NULL without TLS, and once they have been read */
 };
 
-/* False with an error of WSD_ERROR that names the key. The options are to be cleared in any case. */
-bool wsd_start_options_read(GVariant *dictionary, struct wsd_start_options *options, GError **error);
+/* `fds`: the descriptors that came with the dictionary, or NULL. False with an error of WSD_ERROR that names the key. The options are to
+ * be cleared in any case. */
+bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options, GError **error);
 void wsd_start_options_clear(struct wsd_start_options *options);

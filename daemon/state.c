@@ -84,6 +84,9 @@ static GVariant *server_dictionary(const struct wsd_kept_server *server) {
   put_u64(&builder, "maxMessage", options->max_message);
   put_u32(&builder, "pingInterval", options->ping_interval);
   put_u32(&builder, "pongTimeout", options->pong_timeout);
+  g_variant_builder_add(&builder, "{sv}", "tls", g_variant_new_boolean(options->tls));
+  put_u32(&builder, "tlsMinVersion", options->tls_min_version);
+  put_u32(&builder, "vaultSlot", options->vault_slot);
   return g_variant_builder_end(&builder);
 }
 
@@ -165,6 +168,7 @@ static bool is_known_state(const char *state) {
 
 static bool read_options(GVariant *dictionary, struct wsd_start_options *options) {
   guint32 port = 0;
+  gboolean tls = FALSE;
   options->server_ip = get_text(dictionary, "serverIP");
   options->protocol = get_text(dictionary, "protocol");
   g_variant_lookup(dictionary, "serverPort", "u", &port);
@@ -173,8 +177,12 @@ static bool read_options(GVariant *dictionary, struct wsd_start_options *options
   g_variant_lookup(dictionary, "maxMessage", "t", &options->max_message);
   g_variant_lookup(dictionary, "pingInterval", "u", &options->ping_interval);
   g_variant_lookup(dictionary, "pongTimeout", "u", &options->pong_timeout);
+  g_variant_lookup(dictionary, "tls", "b", &tls);
+  g_variant_lookup(dictionary, "tlsMinVersion", "u", &options->tls_min_version);
+  g_variant_lookup(dictionary, "vaultSlot", "u", &options->vault_slot);
   options->server_port = (guint16)port;
-  return port <= G_MAXUINT16;
+  options->tls = tls;
+  return port <= G_MAXUINT16 && options->vault_slot < 2;
 }
 
 static bool read_server(GVariant *dictionary, struct wsd_kept_server *server) {

@@ -7,6 +7,7 @@
 #include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -145,6 +146,7 @@ static void handle_stopped(struct wsd_worker *worker, const struct wsc_control_r
 
 static void handle_record(struct wsd_worker *worker, const struct wsc_control_record *record) {
   g_autofree char *text = NULL;
+  guint32 number = 0;
   if (!worker->synchronised && record->type != WSC_CONTROL_COUNTERS)
     return;
   switch (record->type) {
@@ -153,7 +155,8 @@ static void handle_record(struct wsd_worker *worker, const struct wsc_control_re
     break;
   case WSC_CONTROL_FAILED:
     text = record_text(record);
-    worker->events.failed(worker->user, text);
+    (void)wsc_control_get_u32(record, WSC_FIELD_ERROR, &number);
+    worker->events.failed(worker->user, number, text);
     break;
   case WSC_CONTROL_STOPPED:
     handle_stopped(worker, record);
@@ -164,6 +167,7 @@ static void handle_record(struct wsd_worker *worker, const struct wsc_control_re
     break;
   case WSC_CONTROL_COUNTERS:
   case WSC_CONTROL_CONNECTIONS:
+  case WSC_CONTROL_REPLACED:
     handle_answer(worker, record);
     break;
   default:
@@ -337,7 +341,31 @@ bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_set
   wsc_control_add_u32(&writer, WSC_FIELD_PING_INTERVAL, settings->ping_interval);
   wsc_control_add_u32(&writer, WSC_FIELD_PONG_TIMEOUT, settings->pong_timeout);
   wsc_control_add_u32(&writer, WSC_FIELD_HANDSHAKE_TIMEOUT, settings->handshake_timeout);
-  return send_record(worker, &writer, &listener, 1) && attach(worker, settings, channel);
+  bool tls = settings->vault >= 0;
+  if (tls) { /* a worker that does not know of TLS must not serve without */
+    wsc_control_add_u32(&writer, WSC_FIELD_TLS | WSC_CRITICAL, 1);
+    wsc_control_add_u32(&writer, WSC_FIELD_TLS_MIN_VERSION | WSC_CRITICAL, settings->tls_min_version);
+  }
+  const int fds[] = {listener, settings->vault};
+  return send_record(worker, &writer, fds, tls ? 2 : 1) && attach(worker, settings, channel);
+}
+
+bool wsd_worker_prepare(struct wsd_worker *worker, int vault, const struct wsd_certificate_files *files,
+                        int former_vault) {
+  guint8 room[WSC_KEY_PASSWORD_MAX + 64];
+  struct wsc_control_writer writer;
+  bool has_file = files->client_ca >= 0, has_former = !has_file && former_vault >= 0;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_PREPARE, 0);
+  if (files->password)
+    wsc_control_add_text(&writer, WSC_FIELD_KEY_PASSWORD, files->password);
+  wsc_control_add_u32(&writer, WSC_FIELD_CLIENT_CA,
+                      has_file     ? WSC_CLIENT_CA_FILE
+                      : has_former ? WSC_CLIENT_CA_VAULT
+                                   : WSC_CLIENT_CA_NONE);
+  const int fds[] = {vault, files->certificate, files->private_key, has_file ? files->client_ca : former_vault};
+  bool sent = send_record(worker, &writer, fds, has_file || has_former ? 4 : 3);
+  explicit_bzero(room, sizeof room);
+  return sent;
 }
 
 bool wsd_worker_stop(struct wsd_worker *worker, guint16 code, guint32 deadline_ms) {
@@ -350,13 +378,18 @@ bool wsd_worker_stop(struct wsd_worker *worker, guint16 code, guint32 deadline_m
   return send_record(worker, &writer, NULL, 0);
 }
 
-static void ask(struct wsd_worker *worker, struct wsc_control_writer *writer, guint16 expected,
-                wsd_worker_answer answer, void *user) {
+static void ask_with(struct wsd_worker *worker, struct wsc_control_writer *writer, guint16 expected,
+                     wsd_worker_answer answer, void *user, const int *fds, size_t fd_count) {
   struct request *request = g_new(struct request, 1);
   *request = (struct request){worker->last_tag, expected, answer, user};
   g_queue_push_tail(&worker->requests, request);
   /* When sending fails, the worker is lost and report_gone() answers. */
-  send_record(worker, writer, NULL, 0);
+  send_record(worker, writer, fds, fd_count);
+}
+
+static void ask(struct wsd_worker *worker, struct wsc_control_writer *writer, guint16 expected,
+                wsd_worker_answer answer, void *user) {
+  ask_with(worker, writer, expected, answer, user, NULL, 0);
 }
 
 /* The answer to a question of ours stands behind everything that was meant for an earlier process. */
@@ -387,4 +420,16 @@ void wsd_worker_ask_connections(struct wsd_worker *worker, guint64 after, wsd_wo
   wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_LIST, ++worker->last_tag);
   wsc_control_add_u64(&writer, WSC_FIELD_AFTER, after);
   ask(worker, &writer, WSC_CONTROL_CONNECTIONS, answer, user);
+}
+
+void wsd_worker_replace_certificate(struct wsd_worker *worker, int vault, wsd_worker_answer answer, void *user) {
+  guint8 room[16];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_REPLACE_CERTIFICATE, ++worker->last_tag);
+  ask_with(worker, &writer, WSC_CONTROL_REPLACED, answer, user, &vault, 1);
+}
+
+char *wsd_worker_replacement_fault(const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  return wsc_control_find(record, WSC_FIELD_TEXT, &field) ? record_text(record) : NULL;
 }

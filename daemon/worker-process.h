@@ -9,6 +9,7 @@
 #pragma once
 
 #include "channel/control.h"
+#include "daemon/certificate-files.h"
 
 #include <gio/gio.h>
 #include <stdbool.h>
@@ -22,6 +23,8 @@ struct wsd_worker_settings {
   const char *protocol;
   guint64 max_message;
   guint32 ping_interval, pong_timeout, handshake_timeout; /* seconds */
+  int vault;                                              /* certificate and key; -1: peers speak plain TCP */
+  guint32 tls_min_version;
   guint32 window_events;
   guint64 window_octets;
 };
@@ -29,8 +32,9 @@ struct wsd_worker_settings {
 struct wsd_worker_events {
   /* It serves. For an adopted worker: everything it says from here on is meant for us. */
   void (*ready)(void *user);
-  /* It could not do what it was asked to, and leaves; `gone` follows. */
-  void (*failed)(void *user, const char *text);
+  /* It could not do what it was asked to, and leaves; `gone` follows. `number` is an error's of the contract, as far as that can be
+   * trusted. */
+  void (*failed)(void *user, guint32 number, const char *text);
   void (*stopped)(void *user, const struct wsc_counters *counters);
   void (*channel_ended)(void *user, const char *text);
   void (*gone)(void *user);
@@ -55,6 +59,9 @@ void wsd_worker_kill(struct wsd_worker *worker);
 /* Hands over listener and channel (both stay the caller's). False when the worker cannot be reached: `gone` follows. */
 bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int listener,
                           int channel);
+/* Instead of the above: it reads the files, fills the vault, and says `ready` or `failed`. Neither passes a descriptor on. */
+bool wsd_worker_prepare(struct wsd_worker *worker, int vault, const struct wsd_certificate_files *files,
+                        int former_vault);
 /* A fresh channel for an adopted worker; `ready` follows. */
 bool wsd_worker_attach(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int channel);
 bool wsd_worker_stop(struct wsd_worker *worker, guint16 code, guint32 deadline_ms);
@@ -64,3 +71,8 @@ typedef void (*wsd_worker_answer)(void *user, const struct wsc_control_record *r
 /* Asks and calls `answer` exactly once, never before returning. */
 void wsd_worker_ask_counters(struct wsd_worker *worker, wsd_worker_answer answer, void *user);
 void wsd_worker_ask_connections(struct wsd_worker *worker, guint64 after, wsd_worker_answer answer, void *user);
+/* New connections get the certificate in this vault; the record tells when that could not be, see
+ * wsd_worker_replacement_fault(). */
+void wsd_worker_replace_certificate(struct wsd_worker *worker, int vault, wsd_worker_answer answer, void *user);
+/* What an answer to that complains of; NULL: nothing. */
+char *wsd_worker_replacement_fault(const struct wsc_control_record *record);

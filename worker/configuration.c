@@ -49,11 +49,25 @@ static const char *read_texts(struct wsw_configuration *configuration, const str
   return NULL;
 }
 
+static const char *read_tls(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  uint32_t tls = 0;
+  configuration->tls_min_version = WSW_TLS_1_2;
+  if (wsc_control_find(record, WSC_FIELD_TLS, &field) && !read_number(record, WSC_FIELD_TLS, 0, 1, &tls))
+    return "CONFIGURE: does not say whether peers use TLS";
+  configuration->tls = tls;
+  if (wsc_control_find(record, WSC_FIELD_TLS_MIN_VERSION, &field) &&
+      !read_number(record, WSC_FIELD_TLS_MIN_VERSION, WSW_TLS_1_2, WSW_TLS_1_3, &configuration->tls_min_version))
+    return "CONFIGURE: the lowest version of TLS is none that is spoken";
+  return NULL;
+}
+
 static const char *find_unknown(const struct wsc_control_record *record) {
-  static const uint16_t known[] = {
-      WSC_FIELD_VERSION,           WSC_FIELD_GENERATION,  WSC_FIELD_MAX_CLIENTS,   WSC_FIELD_MAX_PER_CLIENT,
-      WSC_FIELD_PROTOCOL,          WSC_FIELD_MAX_MESSAGE, WSC_FIELD_PING_INTERVAL, WSC_FIELD_PONG_TIMEOUT,
-      WSC_FIELD_HANDSHAKE_TIMEOUT, WSC_FIELD_NAME};
+  static const uint16_t known[] = {WSC_FIELD_VERSION,        WSC_FIELD_GENERATION,   WSC_FIELD_MAX_CLIENTS,
+                                   WSC_FIELD_MAX_PER_CLIENT, WSC_FIELD_PROTOCOL,     WSC_FIELD_MAX_MESSAGE,
+                                   WSC_FIELD_PING_INTERVAL,  WSC_FIELD_PONG_TIMEOUT, WSC_FIELD_HANDSHAKE_TIMEOUT,
+                                   WSC_FIELD_NAME,           WSC_FIELD_TLS,          WSC_FIELD_TLS_MIN_VERSION,
+                                   WSC_FIELD_KEY_PASSWORD};
   uint16_t key;
   return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key)
              ? "CONFIGURE: holds a field that this version must know and does not"
@@ -75,5 +89,7 @@ const char *wsw_configuration_read(struct wsw_configuration *configuration, cons
     fault = read_times(configuration, record);
   if (!fault)
     fault = read_texts(configuration, record);
+  if (!fault)
+    fault = read_tls(configuration, record);
   return fault;
 }

@@ -4,12 +4,15 @@
 
 #include "channel/control.h"
 #include "worker/limits.h"
+#include "worker/tls.h"
 
 struct wsw_configuration {
   uint64_t generation;
   uint64_t max_message;
   uint32_t max_clients, max_per_client;
   uint64_t ping_interval, pong_timeout, handshake_timeout; /* milliseconds; 0: off */
+  uint32_t tls;                                            /* an enum wsc_tls */
+  uint32_t tls_min_version;                                /* as in the record, where there is TLS */
   char protocols[WSW_PROTOCOLS_MAX + 1];
   char name[WSW_TITLE_MAX + 1];
 };

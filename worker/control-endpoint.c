@@ -2,16 +2,20 @@
 #include "worker/control-endpoint.h"
 
 #include "channel/record.h"
+#include "worker/certificates.h"
 #include "worker/peer.h"
 #include "worker/sending.h"
 #include "worker/server.h"
 
 #include <errno.h>
 #include <fcntl.h>
+#include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define FAILED_ERROR 2302999u /* the guide's code for everything that has no code of its own */
+/* The guide's codes: of what is wrong with a certificate, and of everything that has no code of its own. */
+#define CERTIFICATE_ERROR 2302002u
+#define FAILED_ERROR 2302999u
 
 _Static_assert(WSW_RECEIVE_ROOM >= WSC_CONTROL_PACKET_MAX, "requests are read into the room for peers' octets");
 
@@ -108,28 +112,75 @@ bool wsw_control_tell_stopped(struct wsw_server *server) {
 
 /* --- In --- */
 
-static void refuse(struct wsw_server *server, const struct wsc_control_record *record, const char *sentence) {
+static void tell_failed(struct wsw_server *server, const struct wsc_control_record *record, const char *sentence) {
   struct wsc_control_writer writer;
   begin_answer(server, &writer, WSC_CONTROL_FAILED, record->tag);
-  wsc_control_add_u32(&writer, WSC_FIELD_ERROR, FAILED_ERROR);
+  wsc_control_add_u32(&writer, WSC_FIELD_ERROR, sentence == server->tls.fault ? CERTIFICATE_ERROR : FAILED_ERROR);
   wsc_control_add_text(&writer, WSC_FIELD_TEXT, sentence);
   answer(server, &writer);
-  wsw_server_fail(server, WSW_EXIT_REFUSED, sentence);
 }
 
-static void configure(struct wsw_server *server, const struct wsc_control_record *record, int fd) {
-  const char *fault = wsw_configuration_read(&server->configuration, record);
-  if (!fault)
-    fault = wsw_server_configure(server, fd);
-  else
-    close(fd);
-  if (fault) {
-    refuse(server, record, fault);
-    return;
-  }
+static void tell_ready(struct wsw_server *server, const struct wsc_control_record *record) {
   struct wsc_control_writer writer;
   begin_answer(server, &writer, WSC_CONTROL_READY, record->tag);
   wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
+  answer(server, &writer);
+}
+
+static void close_all(const int *fds, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    close(fds[i]);
+}
+
+/* A password has done its work once the record was served. */
+static void wipe_request(struct wsw_server *server, const struct wsc_control_record *record) {
+  explicit_bzero(server->received, WSC_CONTROL_HEADER + record->fields_length);
+}
+
+static const char *set_up(struct wsw_server *server, const struct wsc_control_record *record, const int *fds,
+                          size_t count) {
+  const char *fault = wsw_configuration_read(&server->configuration, record);
+  if (!fault && count != (server->configuration.tls ? 2 : 1))
+    fault = "CONFIGURE: its descriptors are not those that it needs";
+  if (!fault)
+    return wsw_server_configure(server, fds[0], server->configuration.tls ? fds[1] : -1);
+  close(fds[0]);
+  return fault;
+}
+
+static void configure(struct wsw_server *server, const struct wsc_control_record *record, const int *fds,
+                      size_t count) {
+  const char *fault = set_up(server, record, fds, count);
+  close_all(fds + 1, count - 1);
+  if (!fault) {
+    tell_ready(server, record);
+    return;
+  }
+  tell_failed(server, record, fault);
+  wsw_server_fail(server, WSW_EXIT_REFUSED, fault);
+}
+
+static void prepare_certificate(struct wsw_server *server, const struct wsc_control_record *record, const int *fds,
+                                size_t count) {
+  const char *fault = wsw_certificates_prepare(server, record, fds, count);
+  close_all(fds, count);
+  wipe_request(server, record);
+  if (fault)
+    tell_failed(server, record, fault);
+  else
+    tell_ready(server, record);
+  wsw_server_finish(server, WSW_EXIT_STOPPED);
+}
+
+static void replace_certificate(struct wsw_server *server, const struct wsc_control_record *record, int vault) {
+  const char *fault = wsw_certificates_replace(server, vault);
+  close(vault);
+  struct wsc_control_writer writer;
+  begin_answer(server, &writer, WSC_CONTROL_REPLACED, record->tag);
+  if (fault) {
+    wsc_control_add_u32(&writer, WSC_FIELD_ERROR, CERTIFICATE_ERROR);
+    wsc_control_add_text(&writer, WSC_FIELD_TEXT, fault);
+  }
   answer(server, &writer);
 }
 
@@ -235,23 +286,43 @@ static bool has_unknown_critical_field(const struct wsc_control_record *record) 
   return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key);
 }
 
-/* Takes over a descriptor where there is one. NULL, or what is wrong with the record. */
-static const char *serve(struct wsw_server *server, const struct wsc_control_record *record, int fd) {
-  bool wants_fd = record->type == WSC_CONTROL_CONFIGURE || record->type == WSC_CONTROL_ATTACH;
-  bool is_first = record->type == WSC_CONTROL_CONFIGURE;
-  if (wants_fd != (fd >= 0))
-    return wants_fd ? "a record without its descriptor" : "a descriptor where the record has none";
+/* How many descriptors a record has at least; none has more but the two that begin everything. */
+static size_t descriptors_of(uint16_t type) {
+  bool wants_one = type == WSC_CONTROL_CONFIGURE || type == WSC_CONTROL_PREPARE || type == WSC_CONTROL_ATTACH ||
+                   type == WSC_CONTROL_REPLACE_CERTIFICATE;
+  return wants_one ? 1 : 0;
+}
+
+/* CONFIGURE, or PREPARE. */
+static void begin(struct wsw_server *server, const struct wsc_control_record *record, const int *fds, size_t count) {
+  if (record->type == WSC_CONTROL_PREPARE)
+    prepare_certificate(server, record, fds, count);
+  else
+    configure(server, record, fds, count);
+}
+
+/* Takes over the descriptors. NULL, or what is wrong with the record. */
+static const char *serve(struct wsw_server *server, const struct wsc_control_record *record, const int *fds,
+                         size_t count) {
+  bool is_first = record->type == WSC_CONTROL_CONFIGURE || record->type == WSC_CONTROL_PREPARE;
+  if (count < descriptors_of(record->type))
+    return "a record without its descriptor";
+  if (count > descriptors_of(record->type) && !is_first)
+    return "a descriptor where the record has none";
   if (is_first != (server->phase == WSW_PHASE_WAITING))
     return is_first ? "a second CONFIGURE" : "a record before CONFIGURE";
   if (is_first) {
-    configure(server, record, fd);
+    begin(server, record, fds, count);
     return NULL;
   }
   if (has_unknown_critical_field(record))
     return "a field that this version must know and does not";
   switch (record->type) {
   case WSC_CONTROL_ATTACH:
-    return attach(server, record, fd);
+    return attach(server, record, fds[0]);
+  case WSC_CONTROL_REPLACE_CERTIFICATE:
+    replace_certificate(server, record, fds[0]);
+    return NULL;
   case WSC_CONTROL_STATISTICS:
     tell_counters(server, record);
     return NULL;
@@ -269,10 +340,8 @@ static const char *serve(struct wsw_server *server, const struct wsc_control_rec
 static void take_packet(struct wsw_server *server, size_t length, const int *fds, size_t count) {
   struct wsc_control_record record;
   const char *fault = wsc_control_decode(server->received, length, &record);
-  if (!fault && count > 1)
-    fault = "more than one descriptor";
   if (!fault)
-    fault = serve(server, &record, count ? fds[0] : -1);
+    fault = serve(server, &record, fds, count);
   if (fault) /* the descriptors go with the process */
     wsw_server_fail(server, WSW_EXIT_CONTROL, fault);
 }

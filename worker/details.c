@@ -11,11 +11,13 @@ static uint16_t append(char *text, size_t *length, struct wsp_slice slice) {
   return (uint16_t)slice.length;
 }
 
-struct wsw_details *wsw_details_new(const struct wsp_server_handshake *handshake, struct wsp_slice protocol) {
+struct wsw_details *wsw_details_new(const struct wsp_server_handshake *handshake, struct wsp_slice protocol,
+                                    struct wsp_slice subject) {
   struct wsp_slice path = wsp_server_handshake_path(handshake);
   struct wsp_slice query = wsp_server_handshake_query(handshake);
   struct wsp_slice origin = wsp_server_handshake_origin(handshake);
-  struct wsw_details *details = malloc(sizeof *details + path.length + query.length + origin.length + protocol.length);
+  struct wsw_details *details =
+      malloc(sizeof *details + path.length + query.length + origin.length + protocol.length + subject.length);
   if (!details)
     return NULL;
   size_t length = 0;
@@ -23,6 +25,7 @@ struct wsw_details *wsw_details_new(const struct wsp_server_handshake *handshake
   details->query = append(details->text, &length, query);
   details->origin = append(details->text, &length, origin);
   details->protocol = append(details->text, &length, protocol);
+  details->subject = append(details->text, &length, subject);
   return details;
 }
 
@@ -38,4 +41,5 @@ void wsw_details_describe(const struct wsw_details *details, struct wsc_connect 
   connect->query = take(&text, details->query);
   connect->origin = take(&text, details->origin);
   connect->protocol = take(&text, details->protocol);
+  connect->subject = take(&text, details->subject);
 }

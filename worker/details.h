@@ -7,12 +7,13 @@
 #include "websocket/server-handshake.h"
 
 struct wsw_details {
-  uint16_t path, query, origin, protocol; /* lengths */
+  uint16_t path, query, origin, protocol, subject; /* lengths */
   char text[];
 };
 
-/* NULL without memory. */
-struct wsw_details *wsw_details_new(const struct wsp_server_handshake *handshake, struct wsp_slice protocol);
+/* `subject` of the peer's certificate, or empty. NULL without memory. */
+struct wsw_details *wsw_details_new(const struct wsp_server_handshake *handshake, struct wsp_slice protocol,
+                                    struct wsp_slice subject);
 
-/* Points the four texts of `connect` into the details. */
+/* Points the five texts of `connect` into the details. */
 void wsw_details_describe(const struct wsw_details *details, struct wsc_connect *connect);

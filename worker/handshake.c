@@ -19,6 +19,10 @@ void wsw_handshake_refuse(struct wsw_peer *peer, unsigned status, const char *se
   server->counters.refused++;
   wsp_server_handshake_free(peer->handshake);
   peer->handshake = NULL;
+  if (!wsw_transport_can_send(&peer->transport)) { /* no word can be said before TLS has shaken hands */
+    wsw_peer_drop(peer);
+    return;
+  }
   unsigned retry_after = status == 429 || status == 503 ? WSW_RETRY_AFTER : 0;
   if (!wsp_http_refusal(&server->replies, status, sentence, retry_after) || !wsw_peer_take_replies(peer, false)) {
     wsw_peer_drop(peer);
@@ -74,7 +78,9 @@ static void report_connect(struct wsw_peer *peer) {
 
 static bool open_peer(struct wsw_peer *peer, struct wsp_slice protocol) {
   struct wsw_server *server = peer->server;
-  peer->details = wsw_details_new(peer->handshake, protocol);
+  char subject[WSW_SUBJECT_MAX];
+  size_t subject_length = peer->transport.tls ? wsw_tls_subject(peer->transport.tls, subject, sizeof subject) : 0;
+  peer->details = wsw_details_new(peer->handshake, protocol, (struct wsp_slice){subject, subject_length});
   if (!peer->details)
     return false;
   peer->id = server->last_id + 1;

@@ -53,6 +53,16 @@
 #define WSW_STOP_CONFIRM_MS 10000u   /* for the app side to confirm them, which may be another process by then */
 #define WSW_STOP_LINGER_MS 250u      /* for peers to read their last octets before the process goes */
 
+/* TLS. */
+#define WSW_SECURE_HEAP (64u << 10) /* octets of memory for keys: not swapped, between guard pages */
+#define WSW_CHAIN_MAX 10            /* certificates between a leaf and its CA, the server's and a peer's */
+#define WSW_CLIENT_CAS_MAX 256      /* certificates in clientCa */
+#define WSW_SESSION_SECONDS 7200    /* how long a peer may come back with a ticket */
+#define WSW_TICKET_KEY_MS (12ull * 60 * 60 * 1000) /* a key issues tickets that long, and opens them twice that long */
+#define WSW_IDLE_HANDSHAKES_MAX                                                                                        \
+  32u                         /* handshake messages behind the handshake (key updates) with no data between them */
+#define WSW_SUBJECT_MAX 1024u /* octets of a peer's subject; cut beyond */
+
 /* Descriptors. */
 #define WSW_DESCRIPTORS_RESERVED 32u /* of the limit, for everything that is not a peer */
 #define WSW_DESCRIPTORS_MAX (1u << 20)

@@ -23,16 +23,16 @@ static void expired(struct wsw_timer *timer);
 struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal,
                               bool placed) {
   struct wsw_peer *peer = calloc(1, sizeof *peer);
-  if (!peer) {
+  if (!peer || !wsw_transport_open(&peer->transport, fd, server->tls.context)) {
     struct wsw_transport transport = {.fd = fd};
-    wsw_transport_close(&transport);
+    wsw_transport_close(peer ? &peer->transport : &transport);
+    free(peer);
     return NULL;
   }
   peer->server = server;
   wsp_connection_init(&peer->connection, WSP_SERVER, &server->settings);
   peer->watch = (struct wsw_watch){.ready = ready, .fd = fd};
   peer->timer.expired = expired;
-  peer->transport.fd = fd;
   peer->address = *address;
   peer->refusal = refusal;
   peer->placed = placed;
@@ -57,6 +57,7 @@ void wsw_peer_free(struct wsw_peer *peer) {
 void wsw_peer_describe(const struct wsw_peer *peer, struct wsc_connect *connect) {
   *connect = (struct wsc_connect){
       .family = peer->address.family,
+      .tls = peer->transport.tls != NULL,
       .port = peer->address.port,
       .scope = peer->address.scope,
       .connected_at = peer->connected_at,
@@ -106,12 +107,24 @@ void wsw_peer_set_timer(struct wsw_peer *peer) {
     wsw_peer_drop(peer); /* nothing may live without a deadline */
 }
 
+static void mark_eager(struct wsw_peer *peer) {
+  if (peer->eager)
+    return;
+  peer->eager = true;
+  peer->next_eager = peer->server->eager;
+  peer->server->eager = peer;
+}
+
 void wsw_peer_refresh(struct wsw_peer *peer) {
   if (peer->state == WSW_PEER_GONE)
     return;
-  uint32_t interest = (is_read(peer) ? WSW_READABLE : 0) | (peer->blocked ? WSW_WRITABLE : 0);
-  if (!(interest & WSW_READABLE) && !peer->ended && !wsw_server_reads(peer->server))
+  bool reads = is_read(peer);
+  uint32_t to_read = peer->transport.wants_writable ? WSW_WRITABLE : WSW_READABLE;
+  uint32_t interest = (reads ? to_read : 0) | (peer->blocked ? WSW_WRITABLE : 0);
+  if (!reads && !peer->ended && !wsw_server_reads(peer->server))
     wsw_peers_pause(&peer->server->peers, peer);
+  if (reads && peer->transport.more)
+    mark_eager(peer);
   if (!wsw_loop_watch(&peer->server->loop, &peer->watch, interest)) {
     wsw_peer_drop(peer);
     return;
@@ -215,7 +228,11 @@ static void linger(struct wsw_peer *peer) {
     go(peer);
     return;
   }
-  wsw_transport_finish(&peer->transport);
+  peer->blocked = !wsw_transport_finish(&peer->transport);
+  if (peer->blocked) {
+    wsw_peer_refresh(peer);
+    return;
+  }
   peer->state = WSW_PEER_LINGERING;
   peer->deadline = peer->server->loop.now + WSW_LINGER_MS;
   wsw_peer_refresh(peer);
@@ -398,6 +415,11 @@ static void take_octets(struct wsw_peer *peer, uint8_t *octets, size_t length) {
 
 /* The peer closed its side, or the connection broke. */
 static void lose(struct wsw_peer *peer, bool broken) {
+  if (broken && peer->transport.broken && peer->state == WSW_PEER_HANDSHAKE) {
+    peer->server->counters.refused++; /* no TLS, or none that we speak: the alert says why, if it is let arrive */
+    wsw_peer_end(peer);
+    return;
+  }
   peer->ended = true;
   bool has_last_words = peer->state == WSW_PEER_ENDING ||
                         (peer->state == WSW_PEER_OPEN && wsp_connection_close_received(&peer->connection));
@@ -421,13 +443,21 @@ static void read_some(struct wsw_peer *peer) {
     if ((size_t)length < sizeof server->received)
       break;
   }
+  if (peer->transport.tls)
+    wsw_peer_refresh(peer);
+}
+
+void wsw_peer_read_on(struct wsw_peer *peer) {
+  peer->eager = false;
+  if (peer->transport.more && is_read(peer))
+    read_some(peer);
 }
 
 static void ready(struct wsw_watch *watch, uint32_t events) {
   struct wsw_peer *peer = peer_of_watch(watch);
-  if (events & (WSW_WRITABLE | WSW_HUNG) && peer->outbox)
+  if (events & (WSW_WRITABLE | WSW_HUNG) && peer->blocked)
     wsw_peer_mark_dirty(peer);
-  if (events & (WSW_READABLE | WSW_HUNG) && is_read(peer))
+  if ((events & (WSW_READABLE | WSW_HUNG) || peer->transport.wants_writable) && is_read(peer))
     read_some(peer);
   else if (!is_read(peer))
     wsw_peer_refresh(peer); /* it spoke while it is not read: no longer watched for that */

@@ -61,12 +61,14 @@ struct wsw_peer {
   struct wsw_peer *previous, *next;
   struct wsw_peer *older, *younger;
   struct wsw_peer *next_dirty;
+  struct wsw_peer *next_eager;
   struct wsw_transport transport;
   uint32_t discarded; /* octets read since the end */
   struct wsw_address address;
   uint8_t state;
   bool paused : 1;     /* in the list of the paused */
   bool dirty : 1;      /* in the list of those to be written in this wake-up */
+  bool eager : 1;      /* in the list of those that TLS holds octets of */
   bool blocked : 1;    /* the socket took less than there was: waits to become writable */
   bool unwritable : 1; /* writing failed; what still arrives is read */
   bool ended : 1;      /* the peer closed its side */
@@ -91,6 +93,9 @@ void wsw_peer_describe(const struct wsw_peer *peer, struct wsc_connect *connect)
 void wsw_peer_flush(struct wsw_peer *peer);
 /* Asks for wsw_peer_flush() at the end of this wake-up. */
 void wsw_peer_mark_dirty(struct wsw_peer *peer);
+
+/* Reads on where TLS holds octets that the socket will not wake anybody for. */
+void wsw_peer_read_on(struct wsw_peer *peer);
 
 /* The outbox, taken from the pool when there is none; NULL without memory. */
 struct wsw_outbox *wsw_peer_outbox(struct wsw_peer *peer);

@@ -30,7 +30,21 @@ bool wsw_server_open(struct wsw_server *server, int control_fd, struct wsw_clock
   return wsw_loop_open(&server->loop, clock) && wsw_control_open(server, control_fd);
 }
 
+/* Nobody that is about to be freed may stay in the list. */
+static void forget_gone_eager(struct wsw_server *server) {
+  struct wsw_peer **link = &server->eager;
+  while (*link) {
+    struct wsw_peer *peer = *link;
+    if (peer->state == WSW_PEER_GONE)
+      *link = peer->next_eager;
+    else
+      link = &peer->next_eager;
+  }
+}
+
 static void bury(struct wsw_server *server) {
+  if (server->gone)
+    forget_gone_eager(server);
   while (server->gone) {
     struct wsw_peer *peer = server->gone;
     server->gone = peer->next;
@@ -59,6 +73,16 @@ static void flush_peers(struct wsw_server *server) {
   }
 }
 
+static void read_on(struct wsw_server *server) {
+  struct wsw_peer *peers = server->eager;
+  server->eager = NULL;
+  while (peers) {
+    struct wsw_peer *peer = peers;
+    peers = peer->next_eager;
+    wsw_peer_read_on(peer);
+  }
+}
+
 void wsw_server_close(struct wsw_server *server) {
   server->phase = WSW_PHASE_FINISHED;
   each_peer(server, wsw_peer_drop);
@@ -71,6 +95,7 @@ void wsw_server_close(struct wsw_server *server) {
   wsw_peers_clear(&server->peers);
   wsw_outbox_pool_clear(&server->outboxes);
   wsp_buffer_clear(&server->replies);
+  wsw_tls_clear(&server->tls);
   wsw_loop_close(&server->loop);
 }
 
@@ -97,9 +122,25 @@ static void limit_descriptors(struct wsw_server *server) {
   server->peers_max = limit > WSW_DESCRIPTORS_RESERVED ? limit - WSW_DESCRIPTORS_RESERVED : 1;
 }
 
-const char *wsw_server_configure(struct wsw_server *server, int listener_fd) {
+const char *wsw_server_prepare_tls(struct wsw_server *server, uint32_t min_version) {
+  bool prepared = wsw_tls_prepare() && wsw_tls_init(&server->tls, min_version, &server->loop.clock);
+  return prepared ? NULL : "OpenSSL lacks something that TLS needs";
+}
+
+static const char *load_vault(struct wsw_server *server, int vault) {
+  struct wsw_secrets secrets;
+  const char *fault = wsw_vault_read(vault, &secrets);
+  if (!fault)
+    fault = wsw_tls_load(&server->tls, &secrets, false);
+  wsw_secrets_clear(&secrets);
+  return fault;
+}
+
+const char *wsw_server_configure(struct wsw_server *server, int listener_fd, int vault) {
   const struct wsw_configuration *configuration = &server->configuration;
   const char *fault = wsw_listener_open(server, listener_fd);
+  if (!fault && vault >= 0)
+    fault = wsw_server_prepare_tls(server, configuration->tls_min_version);
   if (fault)
     return fault;
   uint64_t hash_key[2];
@@ -114,6 +155,8 @@ const char *wsw_server_configure(struct wsw_server *server, int listener_fd) {
   wsw_channel_init(server);
   limit_descriptors(server);
   fault = server->lock_in(server);
+  if (!fault && vault >= 0)
+    fault = load_vault(server, vault);
   if (!fault)
     server->phase = WSW_PHASE_SERVING;
   return fault;
@@ -220,8 +263,9 @@ static void leave(struct wsw_server *server) {
 bool wsw_server_turn(struct wsw_server *server, int max_wait) {
   if (server->phase == WSW_PHASE_FINISHED)
     return false;
-  if (!wsw_loop_turn(&server->loop, max_wait))
+  if (!wsw_loop_turn(&server->loop, server->eager ? 0 : max_wait))
     wsw_server_fail(server, WSW_EXIT_SYSTEM, "waiting for events failed");
+  read_on(server);
   flush_peers(server);
   bury(server);
   if (server->phase == WSW_PHASE_STOPPING && !server->peers.open)

@@ -19,6 +19,7 @@
 #include "worker/loop.h"
 #include "worker/outbox.h"
 #include "worker/peers.h"
+#include "worker/tls.h"
 
 /* What the process says with its exit status. wsserverd treats all but STOPPED as the death of the worker. */
 enum wsw_exit {
@@ -49,6 +50,8 @@ struct wsw_server {
   struct wsw_outbox_pool outboxes;
   struct wsw_peer *dirty; /* to be written at the end of this wake-up */
   struct wsw_peer *gone;  /* to be freed then */
+  struct wsw_peer *eager; /* to be read on in the next wake-up, which does not wait */
+  struct wsw_tls tls;     /* context NULL: peers speak plain TCP */
   struct wsc_counters counters;
   uint64_t last_id;
   uint64_t resumed_at; /* when reading last began again */
@@ -75,8 +78,12 @@ void wsw_server_close(struct wsw_server *server);
 /* One wake-up; waits at most `max_wait` milliseconds (negative: as long as it takes). False when the server has finished. */
 bool wsw_server_turn(struct wsw_server *server, int max_wait);
 
-/* CONFIGURE: takes the listening socket over. NULL or a static sentence; the process is locked in afterwards. */
-const char *wsw_server_configure(struct wsw_server *server, int listener_fd);
+/* CONFIGURE: takes the listening socket over. `vault` is -1 for a server without TLS. NULL or a sentence; the process is locked in
+ * afterwards. */
+const char *wsw_server_configure(struct wsw_server *server, int listener_fd, int vault);
+
+/* Before the process is locked in: what OpenSSL loads at first use, it can no longer load inside. */
+const char *wsw_server_prepare_tls(struct wsw_server *server, uint32_t min_version);
 
 /* True when peers may be read and accepted now. Becomes false by itself; true again only at the end of a wake-up. */
 bool wsw_server_reads(struct wsw_server *server);

@@ -1,9 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/transport.h"
 
+#include "worker/limits.h"
+
 #include <errno.h>
+#include <openssl/err.h>
+#include <openssl/ssl.h>
 #include <sys/socket.h>
 #include <unistd.h>
+
+/* ---- TCP ---- */
 
 static ssize_t outcome(ssize_t result) {
   if (result >= 0)
@@ -11,7 +17,7 @@ static ssize_t outcome(ssize_t result) {
   return errno == EAGAIN ? WSW_TRANSPORT_AGAIN : WSW_TRANSPORT_FAILED;
 }
 
-ssize_t wsw_transport_receive(struct wsw_transport *transport, uint8_t *room, size_t size) {
+static ssize_t receive_raw(struct wsw_transport *transport, uint8_t *room, size_t size) {
   ssize_t result;
   do
     result = recv(transport->fd, room, size, MSG_DONTWAIT);
@@ -19,7 +25,7 @@ ssize_t wsw_transport_receive(struct wsw_transport *transport, uint8_t *room, si
   return outcome(result);
 }
 
-ssize_t wsw_transport_send(struct wsw_transport *transport, const uint8_t *octets, size_t length) {
+static ssize_t send_raw(struct wsw_transport *transport, const uint8_t *octets, size_t length) {
   ssize_t result;
   do
     result = send(transport->fd, octets, length, MSG_DONTWAIT | MSG_NOSIGNAL);
@@ -28,11 +34,129 @@ ssize_t wsw_transport_send(struct wsw_transport *transport, const uint8_t *octet
   return result == 0 ? WSW_TRANSPORT_AGAIN : result;
 }
 
-void wsw_transport_finish(struct wsw_transport *transport) {
+/* ---- TLS ---- */
+
+/* Behind the handshake peers send handshake messages only to renew keys (RFC 8446 section 4.6.3), and each makes us work. */
+static void on_message(int writing, int version, int type, const void *octets, size_t length, SSL *ssl, void *user) {
+  (void)version;
+  (void)octets;
+  (void)length;
+  (void)ssl;
+  struct wsw_transport *transport = user;
+  if (!writing && type == SSL3_RT_HANDSHAKE && transport->open && transport->idle_handshakes <= WSW_IDLE_HANDSHAKES_MAX)
+    transport->idle_handshakes++;
+}
+
+static ssize_t fail(struct wsw_transport *transport, int8_t verdict) {
+  transport->broken = transport->broken || verdict == WSW_TRANSPORT_FAILED;
+  return verdict;
+}
+
+/* What a call of TLS that gave nothing came to. */
+static ssize_t tls_outcome(struct wsw_transport *transport) {
+  switch (SSL_get_error(transport->tls, 0)) {
+  case SSL_ERROR_WANT_READ:
+    return WSW_TRANSPORT_AGAIN;
+  case SSL_ERROR_WANT_WRITE:
+    transport->wants_writable = true;
+    return WSW_TRANSPORT_AGAIN;
+  case SSL_ERROR_ZERO_RETURN:
+    return WSW_TRANSPORT_ENDED;
+  default:
+    return WSW_TRANSPORT_FAILED;
+  }
+}
+
+/* Fills the room as far as there is something, so that a peer that sends many small records costs no more wake-ups for it. */
+static ssize_t receive_tls(struct wsw_transport *transport, uint8_t *room, size_t size) {
+  size_t got = 0, part;
+  ssize_t end = 1;
+  transport->wants_writable = false;
+  ERR_clear_error();
+  while (got < size && end > 0) {
+    if (SSL_read_ex(transport->tls, room + got, size - got, &part) == 1) {
+      got += part;
+      transport->idle_handshakes = 0;
+    } else {
+      end = tls_outcome(transport);
+    }
+    if (transport->idle_handshakes > WSW_IDLE_HANDSHAKES_MAX)
+      end = WSW_TRANSPORT_FAILED;
+  }
+  /* Not asked anew later: a renewal of keys that is under way looks like a handshake to OpenSSL. */
+  transport->open = transport->open || SSL_is_init_finished(transport->tls);
+  transport->more = end != WSW_TRANSPORT_AGAIN && got > 0;
+  if (end == WSW_TRANSPORT_AGAIN || end > 0)
+    return got > 0 ? (ssize_t)got : WSW_TRANSPORT_AGAIN;
+  if (got == 0)
+    return fail(transport, (int8_t)end);
+  transport->verdict = (int8_t)end; /* first what came before */
+  return (ssize_t)got;
+}
+
+ssize_t wsw_transport_receive(struct wsw_transport *transport, uint8_t *room, size_t size) {
+  if (!transport->tls || transport->broken)
+    return receive_raw(transport, room, size);
+  if (transport->verdict == WSW_TRANSPORT_AGAIN)
+    return receive_tls(transport, room, size);
+  transport->more = false;
+  return fail(transport, transport->verdict);
+}
+
+static ssize_t send_tls(struct wsw_transport *transport, const uint8_t *octets, size_t length) {
+  size_t sent = 0, part;
+  ERR_clear_error();
+  while (sent < length) {
+    if (SSL_write_ex(transport->tls, octets + sent, length - sent, &part) != 1)
+      break;
+    sent += part;
+  }
+  if (sent > 0)
+    return (ssize_t)sent;
+  int error = SSL_get_error(transport->tls, 0);
+  return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? WSW_TRANSPORT_AGAIN
+                                                                       : fail(transport, WSW_TRANSPORT_FAILED);
+}
+
+ssize_t wsw_transport_send(struct wsw_transport *transport, const uint8_t *octets, size_t length) {
+  if (!transport->tls)
+    return send_raw(transport, octets, length);
+  return wsw_transport_can_send(transport) ? send_tls(transport, octets, length) : WSW_TRANSPORT_FAILED;
+}
+
+/* ---- Both ---- */
+
+bool wsw_transport_open(struct wsw_transport *transport, int fd, struct ssl_ctx_st *context) {
+  *transport = (struct wsw_transport){.fd = fd, .verdict = WSW_TRANSPORT_AGAIN};
+  if (!context)
+    return true;
+  transport->tls = SSL_new(context);
+  if (!transport->tls || SSL_set_fd(transport->tls, fd) != 1)
+    return false;
+  SSL_set_accept_state(transport->tls);
+  SSL_set_msg_callback(transport->tls, on_message);
+  SSL_set_msg_callback_arg(transport->tls, transport);
+  return true;
+}
+
+bool wsw_transport_can_send(const struct wsw_transport *transport) {
+  return !transport->tls || (transport->open && !transport->broken);
+}
+
+bool wsw_transport_finish(struct wsw_transport *transport) {
+  if (transport->tls && wsw_transport_can_send(transport)) {
+    ERR_clear_error();
+    int result = SSL_shutdown(transport->tls); /* close_notify, RFC 8446 section 6.1 */
+    if (result < 0 && SSL_get_error(transport->tls, result) == SSL_ERROR_WANT_WRITE)
+      return false;
+  }
   (void)shutdown(transport->fd, SHUT_WR);
+  return true;
 }
 
 void wsw_transport_close(struct wsw_transport *transport) {
+  SSL_free(transport->tls);
+  transport->tls = NULL;
   if (transport->fd >= 0)
     close(transport->fd);
   transport->fd = -1;

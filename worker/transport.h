@@ -1,6 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Where a peer's octets come from and go to. Today that is the TCP socket itself; whatever will stand between socket and
- * WebSocket stands here, and nothing else of the worker touches a peer's socket. Non-blocking throughout. */
+/*
+ * Where a peer's octets come from and go to: the TCP socket, or TLS on it. What differs between the two stays here, and nothing
+ * else of the worker touches a peer's socket. Non-blocking throughout.
+ *
+ * TLS keeps octets of its own. So after receiving there may be more although the socket has nothing (`more`: receive again, not only
+ * when the socket is readable), and receiving may need to write first (`wants_writable`: receive again when the socket is writable,
+ * and not before).
+ */
 #pragma once
 
 #include <stdbool.h>
@@ -8,8 +14,18 @@
 #include <stdint.h>
 #include <sys/types.h>
 
+struct ssl_st;
+struct ssl_ctx_st;
+
 struct wsw_transport {
+  struct ssl_st *tls; /* NULL: the octets go as they are */
   int fd;
+  int8_t verdict;          /* ENDED or FAILED, once TLS has come to it and it was not told yet; else AGAIN */
+  bool open : 1;           /* TLS has shaken hands */
+  bool broken : 1;         /* TLS has failed: no octet of it goes either way any more */
+  bool more : 1;           /* see above */
+  bool wants_writable : 1; /* see above */
+  uint8_t idle_handshakes; /* handshake messages in a row, see WSW_IDLE_HANDSHAKES_MAX */
 };
 
 enum {
@@ -18,10 +34,17 @@ enum {
   WSW_TRANSPORT_FAILED = -2, /* the connection is broken */
 };
 
-/* Octets received or sent (more than 0), or one of the above; ENDED only for receiving. */
+/* `context` NULL: without TLS. The transport stays where it is in memory. False without memory. */
+bool wsw_transport_open(struct wsw_transport *transport, int fd, struct ssl_ctx_st *context);
+
+/* Whether octets can be sent: not before TLS has shaken hands, which receiving does by the way, nor after it failed. */
+bool wsw_transport_can_send(const struct wsw_transport *transport);
+
+/* Octets received or sent (more than 0), or one of the above; ENDED only for receiving. When TLS fails, receiving says FAILED once; what
+ * comes then are raw octets, to be thrown away until the peer has read why. */
 ssize_t wsw_transport_receive(struct wsw_transport *transport, uint8_t *room, size_t size);
 ssize_t wsw_transport_send(struct wsw_transport *transport, const uint8_t *octets, size_t length);
 
-/* Says that nothing more will be sent. */
-void wsw_transport_finish(struct wsw_transport *transport);
+/* Says that nothing more will be sent. False when the socket has no room for that: again when it is writable. */
+bool wsw_transport_finish(struct wsw_transport *transport);
 void wsw_transport_close(struct wsw_transport *transport);

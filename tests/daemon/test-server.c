@@ -309,7 +309,8 @@ static void adopt(struct fixture *fixture, const char *state, guint32 version, i
   kept.options.server_ip = (char *)"127.0.0.1";
   kept.options.protocol = (char *)"";
   kept.options.max_message = WSD_MESSAGE_DEFAULT;
-  wsd_server_adopt(fixture->server, &kept, control, listener, -1);
+  const struct wsd_server_remains remains = {control, listener, -1, -1};
+  wsd_server_adopt(fixture->server, &kept, &remains);
 }
 
 static void test_adopt_idle(struct fixture *fixture, gconstpointer unused) {

@@ -17,7 +17,8 @@ struct seen {
 static void on_ready(void *user) {
   ((struct seen *)user)->ready = true;
 }
-static void on_failed(void *user, const char *text) {
+static void on_failed(void *user, guint32 number, const char *text) {
+  (void)number;
   ((struct seen *)user)->failed = g_strdup(text);
 }
 static void on_stopped(void *user, const struct wsc_counters *counters) {
