@@ -24,6 +24,7 @@ static struct wsc_connect sample(void) {
                               .query = text_of("a=1&b=2"),
                               .origin = text_of("https://a.example"),
                               .protocol = text_of("chat"),
+                              .subject = text_of("CN=remote"),
                               .header_count = 2};
 }
 
@@ -61,6 +62,7 @@ static void test_round_trip(void) {
   assert_text(back.query, "a=1&b=2");
   assert_text(back.origin, "https://a.example");
   assert_text(back.protocol, "chat");
+  assert_text(back.subject, "CN=remote");
   g_assert_cmpuint(back.header_count, ==, 2);
   g_assert_true(wsc_connect_next_header(&back, &offset, &header));
   assert_text(header.name, "host");
@@ -136,9 +138,8 @@ static void test_malformed(void) {
   assert_change_refused(48, 1);              /* fewer headers than there are */
   assert_change_refused(48, 3);              /* more */
   assert_change_refused(49, 0xff);
-  assert_change_refused(50, 1); /* reserved */
-  assert_change_refused(51, 1);
-  size_t headers = 52 + 7 + 7 + 17 + 4;
+  assert_change_refused(51, 0xff); /* a subject that reaches beyond */
+  size_t headers = 52 + 7 + 7 + 17 + 4 + 9;
   assert_change_refused(headers + 3, 0xff); /* a name that reaches beyond */
   assert_change_refused(headers + 7, 0xff); /* a value that reaches beyond */
 }

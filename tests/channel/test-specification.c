@@ -144,7 +144,7 @@ static GStrv read_names(const char *path, const char *pattern) {
 static void test_control_records_and_fields(void) {
   g_autofree char *text = read_text(CHANNEL_SPECIFICATION);
   g_auto(GStrv) names = read_names(CHANNEL_FOLDER "/control.h", "^ +WSC_(?:CONTROL|FIELD)_([A-Z_]+) = ([0-9]+),");
-  g_assert_cmpuint(g_strv_length(names), ==, 2 * (13 + 24));
+  g_assert_cmpuint(g_strv_length(names), ==, 2 * (16 + 28));
   for (char **name = names; *name != NULL; name += 2)
     assert_row(text, name[1], name[0]);
 }
@@ -163,7 +163,8 @@ static void test_bounds(void) {
       LIMIT(WSC_ERROR_TEXT_MAX),  LIMIT(WSC_DECODER_ROOM),   LIMIT(WSC_QUEUE_KEEP),
       LIMIT(WSC_PEER_QUEUE_HIGH), LIMIT(WSC_PEER_QUEUE_LOW), LIMIT(WSC_CREDIT_STEP),
       LIMIT(WSC_WINDOW_EVENTS),   LIMIT(WSC_WINDOW_OCTETS),  LIMIT(WSC_CONTROL_PACKET_MAX),
-      LIMIT(WSC_CONTROL_FDS_MAX),
+      LIMIT(WSC_CONTROL_FDS_MAX), LIMIT(WSC_PEM_MAX),        LIMIT(WSC_KEY_PASSWORD_MAX),
+      LIMIT(WSC_VAULT_SIZE),
   };
   g_autofree char *text = read_text(CHANNEL_SPECIFICATION);
   g_auto(GStrv) names = read_names(CHANNEL_FOLDER "/limits.h", "^#define (WSC_[A-Z_]+)( )");

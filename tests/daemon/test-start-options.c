@@ -108,12 +108,12 @@ static const struct {
     {"{'serverPort': <uint16 1>, 'pongTimeout': <uint32 30001>}", WSD_ERROR_INVALID_ARGUMENT, "pongTimeout"},
     {"{'serverPort': <uint16 1>, 'compression': <true>}", WSD_ERROR_FAILED, "compression"},
     {"{'serverPort': <uint16 1>, 'compression': <1>}", WSD_ERROR_INVALID_ARGUMENT, "compression"},
-    {"{'serverPort': <uint16 1>, 'certificate': <handle 0>}", WSD_ERROR_FAILED, "certificate"},
-    {"{'serverPort': <uint16 1>, 'privateKey': <handle 0>}", WSD_ERROR_FAILED, "privateKey"},
-    {"{'serverPort': <uint16 1>, 'clientCa': <handle 0>}", WSD_ERROR_FAILED, "clientCa"},
+    {"{'serverPort': <uint16 1>, 'certificate': <handle 0>}", WSD_ERROR_INVALID_ARGUMENT, "certificate"},
+    {"{'serverPort': <uint16 1>, 'privateKey': <handle 0>}", WSD_ERROR_CERTIFICATE_NOT_FOUND, "certificate"},
+    {"{'serverPort': <uint16 1>, 'clientCa': <handle 0>}", WSD_ERROR_INVALID_ARGUMENT, "clientCa"},
     {"{'serverPort': <uint16 1>, 'certificate': <'/etc/cert.pem'>}", WSD_ERROR_INVALID_ARGUMENT, "certificate"},
-    {"{'serverPort': <uint16 1>, 'privateKeyPassword': <'x'>}", WSD_ERROR_FAILED, "privateKeyPassword"},
-    {"{'serverPort': <uint16 1>, 'tlsMinVersion': <'1.3'>}", WSD_ERROR_FAILED, "tlsMinVersion"},
+    {"{'serverPort': <uint16 1>, 'privateKeyPassword': <'x'>}", WSD_ERROR_INVALID_ARGUMENT, "privateKeyPassword"},
+    {"{'serverPort': <uint16 1>, 'tlsMinVersion': <'1.3'>}", WSD_ERROR_INVALID_ARGUMENT, "tlsMinVersion"},
     {"{'serverPort': <uint16 1>, 'allowedOrigins': <@as []>}", WSD_ERROR_FAILED, "allowedOrigins"},
 };
 
