@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "websocket/mask.h"
+#include "websocket/mask-variants.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 static inline uint64_t load(const uint8_t *octets) {
@@ -13,10 +15,8 @@ static inline void store(uint8_t *octets, uint64_t word) {
   memcpy(octets, &word, sizeof word);
 }
 
-uint8_t wsp_mask_copy(uint8_t *to, const uint8_t *from, size_t length, const uint8_t key[4], uint8_t phase) {
-  uint8_t turned[8]; /* the key twice, beginning at the phase: a word that fits every eighth octet */
-  for (size_t i = 0; i < sizeof turned; i++)
-    turned[i] = key[(phase + i) & 3];
+/* Words of eight octets, which compilers know to make vectors of. Any length. */
+static void mask_portable(uint8_t *to, const uint8_t *from, size_t length, const uint8_t turned[8]) {
   const uint64_t word = load(turned);
 
   size_t at = 0;
@@ -34,6 +34,40 @@ uint8_t wsp_mask_copy(uint8_t *to, const uint8_t *from, size_t length, const uin
     store(to + at, load(from + at) ^ word);
   for (; at < length; at++)
     to[at] = (uint8_t)(from[at] ^ turned[at & 7]);
+}
+
+const struct wsp_mask_variant wsp_mask_variants[] = {
+#if defined(WSP_CPU_X86)
+    {"avx2", wsp_mask_avx2, wsp_cpu_has_avx2},
+    {"sse2", wsp_mask_sse2, wsp_cpu_has_sse2},
+#elif defined(WSP_CPU_AARCH64)
+    {"neon", wsp_mask_neon, wsp_cpu_has_neon},
+#endif
+    {"portable", mask_portable, wsp_cpu_has_c},
+    {NULL, NULL, NULL},
+};
+
+/* Every thread that comes first finds the same, so it does not matter whose choice stays. */
+static wsp_mask_function *best_variant(void) {
+  static _Atomic(wsp_mask_function *) chosen;
+  wsp_mask_function *function = atomic_load_explicit(&chosen, memory_order_relaxed);
+  if (function)
+    return function;
+  const struct wsp_mask_variant *variant = wsp_mask_variants;
+  while (!variant->is_supported())
+    variant++;
+  atomic_store_explicit(&chosen, variant->function, memory_order_relaxed);
+  return variant->function;
+}
+
+uint8_t wsp_mask_copy(uint8_t *to, const uint8_t *from, size_t length, const uint8_t key[4], uint8_t phase) {
+  uint8_t turned[8]; /* the key twice, beginning at the phase: a word that fits every eighth octet */
+  for (size_t i = 0; i < sizeof turned; i++)
+    turned[i] = key[(phase + i) & 3];
+  if (length < WSP_MASK_BLOCK)
+    mask_portable(to, from, length, turned);
+  else
+    best_variant()(to, from, length, turned);
   return (uint8_t)((phase + length) & 3);
 }
 

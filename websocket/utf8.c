@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "websocket/utf8.h"
+#include "websocket/utf8-variants.h"
 
 #include <endian.h>
+#include <stdatomic.h>
 #include <string.h>
 
 /*
@@ -82,7 +84,7 @@ static inline size_t common_prefix(const uint8_t *octets, size_t length) {
   return done;
 }
 
-bool wsp_utf8_feed(uint8_t *state, const uint8_t *octets, size_t length) {
+bool wsp_utf8_feed_portable(uint8_t *state, const uint8_t *octets, size_t length) {
   uint8_t now = *state;
   size_t at = 0;
   while (at < length) {
@@ -105,6 +107,53 @@ bool wsp_utf8_feed(uint8_t *state, const uint8_t *octets, size_t length) {
   }
   *state = now;
   return true;
+}
+
+/* ---- Variants ---- */
+
+const struct wsp_utf8_variant wsp_utf8_variants[] = {
+#if defined(WSP_CPU_X86)
+    {"avx2", wsp_utf8_prefix_avx2, wsp_cpu_has_avx2},
+    {"ssse3", wsp_utf8_prefix_ssse3, wsp_cpu_has_ssse3},
+    {"sse2", wsp_utf8_prefix_sse2, wsp_cpu_has_sse2},
+#elif defined(WSP_CPU_AARCH64)
+    {"neon", wsp_utf8_prefix_neon, wsp_cpu_has_neon},
+#endif
+    {"portable", NULL, wsp_cpu_has_c},
+    {NULL, NULL, NULL},
+};
+
+/* Every thread that comes first finds the same, so it does not matter whose choice stays. */
+static const struct wsp_utf8_variant *best_variant(void) {
+  static _Atomic(const struct wsp_utf8_variant *) chosen;
+  const struct wsp_utf8_variant *variant = atomic_load_explicit(&chosen, memory_order_relaxed);
+  if (variant)
+    return variant;
+  variant = wsp_utf8_variants;
+  while (!variant->is_supported())
+    variant++;
+  atomic_store_explicit(&chosen, variant, memory_order_relaxed);
+  return variant;
+}
+
+bool wsp_utf8_feed_with(const struct wsp_utf8_variant *variant, uint8_t *state, const uint8_t *octets, size_t length) {
+  uint8_t now = *state;
+  size_t at = 0;
+  for (; now != WHOLE && at < length; at++)
+    if (!wsp_utf8_feed_portable(&now, octets + at, 1))
+      return false;
+  if (variant->prefix && length - at >= WSP_UTF8_BLOCK)
+    at += variant->prefix(octets + at, length - at);
+  if (!wsp_utf8_feed_portable(&now, octets + at, length - at))
+    return false;
+  *state = now;
+  return true;
+}
+
+bool wsp_utf8_feed(uint8_t *state, const uint8_t *octets, size_t length) {
+  if (length < WSP_UTF8_BLOCK)
+    return wsp_utf8_feed_portable(state, octets, length);
+  return wsp_utf8_feed_with(best_variant(), state, octets, length);
 }
 
 bool wsp_utf8_is_valid(const uint8_t *octets, size_t length) {

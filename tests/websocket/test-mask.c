@@ -63,11 +63,29 @@ static void test_masking_twice_restores(void) {
   assert_same_octets(octets, SIZE, original, SIZE);
 }
 
+/* Large enough that a vector is used, in each way the engine takes it. */
+static void test_large_payloads_are_right(void) {
+  static uint8_t source[100001], expected[sizeof source], seen[sizeof source];
+  for (uint8_t phase = 0; phase < 4; phase++)
+    for (size_t less = 0; less < 70; less++) {
+      const size_t length = sizeof source - less;
+      fill(source, sizeof source);
+      fill(expected, sizeof expected);
+      memset(seen, 0, sizeof seen);
+      mask_slowly(expected, length, phase);
+      g_assert_cmpuint(wsp_mask_copy(seen, source, length, key, phase), ==, (phase + length) % 4);
+      assert_same_octets(seen, length, expected, length);
+      wsp_mask(source, length, key, phase);
+      assert_same_octets(source, sizeof source, expected, sizeof expected);
+    }
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/mask/payloads-are-right-at-every-alignment-length-and-phase",
                   test_every_alignment_length_and_phase);
   g_test_add_func("/mask/payloads-in-pieces-are-as-the-whole", test_pieces_give_the_same_as_the_whole);
+  g_test_add_func("/mask/large-payloads-are-right", test_large_payloads_are_right);
   g_test_add_func("/mask/masking-twice-restores", test_masking_twice_restores);
   return g_test_run();
 }

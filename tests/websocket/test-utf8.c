@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "tests/websocket/pieces.h"
+#include "websocket/utf8-variants.h"
 #include "websocket/utf8.h"
 
 #include <glib.h>
@@ -157,17 +158,29 @@ static const char *const invalid[] = {
     "edafbfedbfbf",
 };
 
-static bool is_valid_in_pieces(const uint8_t *octets, size_t length, struct cutting cutting) {
+/* `variant` NULL: as the engine does it. */
+static bool is_valid_in_pieces(const struct wsp_utf8_variant *variant, const uint8_t *octets, size_t length,
+                               struct cutting cutting) {
   uint8_t state = WSP_UTF8_ACCEPT;
   for (size_t at = 0, piece_length; at < length; at += piece_length) {
     g_autofree uint8_t *piece = next_piece(octets, length, at, cutting, &piece_length);
-    if (!wsp_utf8_feed(&state, piece, piece_length))
+    if (variant ? !wsp_utf8_feed_with(variant, &state, piece, piece_length)
+                : !wsp_utf8_feed(&state, piece, piece_length))
       return false;
   }
   return state == WSP_UTF8_ACCEPT;
 }
 
-/* Alone, and behind and before enough ASCII or Greek that the fast paths are taken. */
+static void check_pieces(const struct wsp_utf8_variant *variant, const GByteArray *text, const char *hex,
+                         bool expected) {
+  struct cutting cutting;
+  for (size_t round = 0; next_cutting(text->len, &round, &cutting);)
+    if (is_valid_in_pieces(variant, text->data, text->len, cutting) != expected)
+      g_error("%s among %u octets is judged wrong by %s, cut at %zu and every %zu", hex, text->len,
+              variant ? variant->name : "the engine", cutting.first, cutting.others);
+}
+
+/* Alone, and behind and before enough ASCII or Greek that the fast paths are taken: of words, and of vectors. */
 static void check_verdict(const char *hex, bool expected) {
   static const struct {
     const char *before, *after;
@@ -175,19 +188,20 @@ static void check_verdict(const char *hex, bool expected) {
       {"", ""},
       {"0123456789abcdef0123456789abcdef0123456", "0123456789abcdef0123456789abcdef0"},
       {"\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5", "\xce\xba\xe1\xbd\xb9\xcf\x83\xce\xbc\xce\xb5"},
+      {"0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcd",
+       "0123456789abcdef0123456789abcdef0123456789abcdef0123456789abcde"},
   };
   size_t length;
   g_autofree uint8_t *octets = from_hex(hex, &length);
   for (size_t i = 0; i < G_N_ELEMENTS(surroundings); i++) {
     g_autoptr(GByteArray) text = g_byte_array_new();
-    struct cutting cutting;
     g_byte_array_append(text, (const guint8 *)surroundings[i].before, (guint)strlen(surroundings[i].before));
     g_byte_array_append(text, octets, (guint)length);
     g_byte_array_append(text, (const guint8 *)surroundings[i].after, (guint)strlen(surroundings[i].after));
-    for (size_t round = 0; next_cutting(text->len, &round, &cutting);)
-      if (is_valid_in_pieces(text->data, text->len, cutting) != expected)
-        g_error("%s is judged wrong in surroundings %zu, cut at %zu and every %zu", hex, i, cutting.first,
-                cutting.others);
+    check_pieces(NULL, text, hex, expected);
+    for (const struct wsp_utf8_variant *variant = wsp_utf8_variants; variant->name; variant++)
+      if (variant->is_supported())
+        check_pieces(variant, text, hex, expected);
     g_assert_true(wsp_utf8_is_valid(text->data, text->len) == expected);
   }
 }
@@ -224,13 +238,26 @@ static size_t index_of(const uint8_t *octets, size_t length) {
   return index;
 }
 
-/* The fate of `octets`: every prefix must be accepted as long as some code point begins so, and not one octet more. */
+/* The fate of `octets`: every prefix must be accepted as long as some code point begins so, and not one octet more. By
+ * itself, and at the end of enough ASCII for every variant. */
 static void check_sequence(const uint8_t *begins, const uint8_t *ends, const uint8_t *octets, size_t length) {
+  const size_t index = index_of(octets, length);
   uint8_t state = WSP_UTF8_ACCEPT;
   bool accepted = wsp_utf8_feed(&state, octets, length);
-  if (accepted != begins[index_of(octets, length)] ||
-      (accepted && (state == WSP_UTF8_ACCEPT) != ends[index_of(octets, length)]))
+  if (accepted != begins[index] || (accepted && (state == WSP_UTF8_ACCEPT) != ends[index]))
     g_error("wrong verdict on %02x %02x %02x, %zu octets", octets[0], octets[1], octets[2], length);
+
+  uint8_t text[WSP_UTF8_BLOCK + 1 + 3];
+  memset(text, 'x', sizeof text);
+  memcpy(text + WSP_UTF8_BLOCK + 1, octets, length);
+  for (const struct wsp_utf8_variant *variant = wsp_utf8_variants; variant->name; variant++) {
+    uint8_t behind = WSP_UTF8_ACCEPT;
+    if (!variant->is_supported())
+      continue;
+    if (wsp_utf8_feed_with(variant, &behind, text, WSP_UTF8_BLOCK + 1 + length) != accepted || behind != state)
+      g_error("%s has a verdict of its own on %02x %02x %02x, %zu octets", variant->name, octets[0], octets[1],
+              octets[2], length);
+  }
 }
 
 static void test_every_sequence_is_judged_at_its_first_wrong_octet(void) {
