@@ -15,8 +15,16 @@ static inline void store(uint8_t *octets, uint64_t word) {
   memcpy(octets, &word, sizeof word);
 }
 
-/* Words of eight octets, which compilers know to make vectors of. Any length. */
-static void mask_portable(uint8_t *to, const uint8_t *from, size_t length, const uint8_t turned[8]) {
+/* The key twice, beginning at the phase: a word that fits every eighth octet. */
+static inline void turn(uint8_t turned[8], const uint8_t key[4], uint8_t phase) {
+  for (size_t i = 0; i < 8; i++)
+    turned[i] = key[(phase + i) & 3];
+}
+
+/* Words of eight octets, any length. Inlined in both its users, so that short payloads, which are most, cost no second
+ * call. */
+static inline __attribute__((always_inline)) void mask_words(uint8_t *to, const uint8_t *from, size_t length,
+                                                             const uint8_t turned[8]) {
   const uint64_t word = load(turned);
 
   size_t at = 0;
@@ -34,6 +42,10 @@ static void mask_portable(uint8_t *to, const uint8_t *from, size_t length, const
     store(to + at, load(from + at) ^ word);
   for (; at < length; at++)
     to[at] = (uint8_t)(from[at] ^ turned[at & 7]);
+}
+
+static void mask_portable(uint8_t *to, const uint8_t *from, size_t length, const uint8_t turned[8]) {
+  mask_words(to, from, length, turned);
 }
 
 const struct wsp_mask_variant wsp_mask_variants[] = {
@@ -60,14 +72,21 @@ static wsp_mask_function *best_variant(void) {
   return variant->function;
 }
 
+static __attribute__((noinline)) void mask_long(uint8_t *to, const uint8_t *from, size_t length, const uint8_t key[4],
+                                                uint8_t phase) {
+  uint8_t turned[8];
+  turn(turned, key, phase);
+  best_variant()(to, from, length, turned);
+}
+
 uint8_t wsp_mask_copy(uint8_t *to, const uint8_t *from, size_t length, const uint8_t key[4], uint8_t phase) {
-  uint8_t turned[8]; /* the key twice, beginning at the phase: a word that fits every eighth octet */
-  for (size_t i = 0; i < sizeof turned; i++)
-    turned[i] = key[(phase + i) & 3];
-  if (length < WSP_MASK_BLOCK)
-    mask_portable(to, from, length, turned);
-  else
-    best_variant()(to, from, length, turned);
+  if (length < WSP_MASK_BLOCK) {
+    uint8_t turned[8];
+    turn(turned, key, phase);
+    mask_words(to, from, length, turned);
+  } else {
+    mask_long(to, from, length, key, phase);
+  }
   return (uint8_t)((phase + length) & 3);
 }
 

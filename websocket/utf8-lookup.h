@@ -96,10 +96,15 @@ static inline TARGET bool is_block_right(const uint8_t *block, vector *before) {
 /* Checks what is left behind the last whole block. The last vector ends where the text does and so goes over some
  * octets once more; a block has two vectors at least, so there is always one before it. */
 static inline TARGET bool is_rest_right(const uint8_t *octets, size_t at, size_t length) {
-  vector found = fill(0);
-  for (; at < length; at += sizeof(vector)) {
-    const uint8_t *place = octets + (length - at < sizeof(vector) ? length - sizeof(vector) : at);
-    found = OR(found, faults(load(place), load(place - sizeof(vector))));
+  const size_t width = sizeof(vector);
+  vector all = fill(0), found = fill(0);
+  for (size_t i = at; i < length; i += width)
+    all = OR(all, load(octets + (length - i < width ? length - width : i)));
+  if (is_ascii(all))
+    return wsp_utf8_unfinished(octets + at) == 0;
+  for (size_t i = at; i < length; i += width) {
+    const uint8_t *place = octets + (length - i < width ? length - width : i);
+    found = OR(found, faults(load(place), load(place - width)));
   }
   return is_zero(found);
 }
@@ -121,7 +126,7 @@ static inline TARGET size_t prefix_by_lookup(const uint8_t *octets, size_t lengt
       return at > 0 ? at - wsp_utf8_unfinished(octets + at) : 0;
     }
   }
-  if (is_rest_right(octets, at, length))
+  if (at < length && is_rest_right(octets, at, length))
     at = length;
   return at - wsp_utf8_unfinished(octets + at);
 }

@@ -84,7 +84,8 @@ static inline size_t common_prefix(const uint8_t *octets, size_t length) {
   return done;
 }
 
-bool wsp_utf8_feed_portable(uint8_t *state, const uint8_t *octets, size_t length) {
+/* Inlined in both its users, so that short pieces, which are most, cost no second call. */
+static inline __attribute__((always_inline)) bool feed(uint8_t *state, const uint8_t *octets, size_t length) {
   uint8_t now = *state;
   size_t at = 0;
   while (at < length) {
@@ -107,6 +108,10 @@ bool wsp_utf8_feed_portable(uint8_t *state, const uint8_t *octets, size_t length
   }
   *state = now;
   return true;
+}
+
+bool wsp_utf8_feed_portable(uint8_t *state, const uint8_t *octets, size_t length) {
+  return feed(state, octets, length);
 }
 
 /* ---- Variants ---- */
@@ -144,16 +149,18 @@ bool wsp_utf8_feed_with(const struct wsp_utf8_variant *variant, uint8_t *state, 
       return false;
   if (variant->prefix && length - at >= WSP_UTF8_BLOCK)
     at += variant->prefix(octets + at, length - at);
-  if (!wsp_utf8_feed_portable(&now, octets + at, length - at))
+  if (at < length && !wsp_utf8_feed_portable(&now, octets + at, length - at))
     return false;
   *state = now;
   return true;
 }
 
-bool wsp_utf8_feed(uint8_t *state, const uint8_t *octets, size_t length) {
-  if (length < WSP_UTF8_BLOCK)
-    return wsp_utf8_feed_portable(state, octets, length);
+static __attribute__((noinline)) bool feed_long(uint8_t *state, const uint8_t *octets, size_t length) {
   return wsp_utf8_feed_with(best_variant(), state, octets, length);
+}
+
+bool wsp_utf8_feed(uint8_t *state, const uint8_t *octets, size_t length) {
+  return length < WSP_UTF8_BLOCK ? feed(state, octets, length) : feed_long(state, octets, length);
 }
 
 bool wsp_utf8_is_valid(const uint8_t *octets, size_t length) {
