@@ -9,6 +9,7 @@
 #include <string.h>
 
 #define FIRST_GATHER_CAPACITY 128
+#define CACHED_PART 16384 /* octets, half of a usual first-level cache */
 
 static_assert(sizeof(struct wsp_connection) <= 96, "tens of thousands of idle connections have to be cheap");
 
@@ -299,6 +300,21 @@ static bool is_text_right(struct wsp_connection *connection, const uint8_t *octe
   return wsp_utf8_feed(&connection->utf8_state, octets, length) && (!last || connection->utf8_state == WSP_UTF8_ACCEPT);
 }
 
+/* Takes payload of a message. Unmasks and checks in turns, so that octets are checked while the nearest cache still has
+ * them. False: the text is wrong; payload behind the fault is left where it is. */
+static bool take_data(struct wsp_connection *connection, struct reading *reading, uint8_t *to, size_t length,
+                      bool last) {
+  do {
+    const size_t part = length < CACHED_PART ? length : CACHED_PART;
+    const uint8_t *octets = take_payload(connection, reading, to, part);
+    length -= part;
+    to = to ? to + part : NULL;
+    if (!is_text_right(connection, octets, part, last && length == 0))
+      return false;
+  } while (length > 0);
+  return true;
+}
+
 static enum wsp_event_type receive_message(struct wsp_connection *connection, struct reading *reading,
                                            const uint8_t *data, size_t length) {
   const bool text = connection->message_opcode == WSP_OPCODE_TEXT;
@@ -318,8 +334,8 @@ static enum wsp_event_type read_data(struct wsp_connection *connection, struct r
     to = connection->gather + connection->gather_length;
     connection->gather_length += there;
   }
-  const uint8_t *octets = take_payload(connection, reading, to, there);
-  if (!is_text_right(connection, octets, there, message_ends))
+  const uint8_t *octets = reading->octets + reading->used; /* of a message that stays where it is */
+  if (!take_data(connection, reading, to, there, message_ends))
     return fail(connection, reading, WSP_CLOSE_INVALID_DATA, "text message is not valid UTF-8");
   if (frame_ends)
     wsp_connection_unset(connection, WSP_IN_FRAME);

@@ -249,6 +249,22 @@ static void test_whole_messages_are_not_copied(void) {
   wsp_buffer_clear(&out);
 }
 
+/* The engine checks a large payload in parts: code points lie across the borders of all of them. */
+static void test_large_text_is_checked_to_its_end(void) {
+  g_autoptr(GString) script = g_string_new("81:");
+  for (size_t i = 0; i < 33333; i++)
+    g_string_append(script, "%e6%97%a5");
+  struct wsp_settings settings = test_settings();
+  for (int wrong = 0; wrong < 2; wrong++) {
+    g_autoptr(GByteArray) octets = script_octets(script->str, WSP_SERVER);
+    g_autofree char *wrote = NULL;
+    g_autofree char *events =
+        receive_transcript(octets, WSP_SERVER, (struct cutting){0, octets->len}, &settings, &wrote);
+    g_assert_true(g_str_has_prefix(events, wrong ? "failed:1007" : "text:"));
+    g_string_truncate(script, script->len - 3); /* the last code point is never finished */
+  }
+}
+
 static void test_clearing_what_was_never_opened_is_harmless(void) {
   struct wsp_connection connection = {0};
   wsp_connection_clear(&connection);
@@ -287,6 +303,7 @@ int main(int argc, char **argv) {
                   test_faults_are_reported_at_the_earliest_octet);
   g_test_add_func("/connection/random-input-means-the-same-in-every-cutting",
                   test_random_input_means_the_same_in_every_cutting);
+  g_test_add_func("/connection/large-text-is-checked-to-its-end", test_large_text_is_checked_to_its_end);
   g_test_add_func("/connection/whole-messages-are-not-copied", test_whole_messages_are_not_copied);
   g_test_add_func("/connection/clearing-what-was-never-opened-is-harmless",
                   test_clearing_what_was_never_opened_is_harmless);
