@@ -1,0 +1,231 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What TLS of a worker rests on: a vault that is whole or nothing, and ticket keys that grow old. */
+#include "worker/limits.h"
+#include "worker/tls.h"
+
+#include <fcntl.h>
+#include <glib.h>
+#include <openssl/pem.h>
+#include <openssl/ssl.h>
+#include <openssl/x509.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+static uint64_t now;
+
+static uint64_t read_clock(void *context) {
+  (void)context;
+  return now;
+}
+
+/* --- Certificates --- */
+
+struct pair {
+  GBytes *certificate, *key;
+};
+
+static GBytes *take_bytes(BIO *bio) {
+  char *octets;
+  long length = BIO_get_mem_data(bio, &octets);
+  GBytes *bytes = g_bytes_new(octets, (gsize)length);
+  BIO_free(bio);
+  return bytes;
+}
+
+static struct pair make_pair(void) {
+  EVP_PKEY *key = EVP_EC_gen("P-256");
+  X509 *certificate = X509_new();
+  X509_set_version(certificate, X509_VERSION_3);
+  ASN1_INTEGER_set(X509_get_serialNumber(certificate), 1);
+  X509_gmtime_adj(X509_getm_notBefore(certificate), -60);
+  X509_gmtime_adj(X509_getm_notAfter(certificate), 3600);
+  X509_set_pubkey(certificate, key);
+  g_assert_cmpint(X509_sign(certificate, key, EVP_sha256()), >, 0);
+  BIO *certificate_file = BIO_new(BIO_s_mem()), *key_file = BIO_new(BIO_s_mem());
+  PEM_write_bio_X509(certificate_file, certificate);
+  PEM_write_bio_PrivateKey(key_file, key, NULL, NULL, 0, NULL, NULL);
+  X509_free(certificate);
+  EVP_PKEY_free(key);
+  return (struct pair){take_bytes(certificate_file), take_bytes(key_file)};
+}
+
+static void pair_clear(struct pair *pair) {
+  g_bytes_unref(pair->certificate);
+  g_bytes_unref(pair->key);
+}
+
+static struct wsw_octets octets_of(GBytes *bytes) {
+  gsize length;
+  const uint8_t *at = g_bytes_get_data(bytes, &length);
+  return (struct wsw_octets){at, length};
+}
+
+static struct wsw_secrets secrets_of(const struct pair *pair) {
+  return (struct wsw_secrets){.certificate = octets_of(pair->certificate), .key = octets_of(pair->key)};
+}
+
+/* --- Tickets --- */
+
+/* One connection; returns the session that the server gave, and whether `session` was taken up. */
+static SSL_SESSION *connect_once(SSL_CTX *server_context, SSL_SESSION *session, bool *resumed) {
+  SSL_CTX *client_context = SSL_CTX_new(TLS_client_method());
+  SSL_CTX_set_max_proto_version(client_context, TLS1_2_VERSION);
+  SSL *server = SSL_new(server_context), *client = SSL_new(client_context);
+  BIO *one, *other;
+  g_assert_cmpint(BIO_new_bio_pair(&one, 0, &other, 0), ==, 1);
+  SSL_set_bio(server, one, one);
+  SSL_set_bio(client, other, other);
+  SSL_set_accept_state(server);
+  SSL_set_connect_state(client);
+  if (session)
+    SSL_set_session(client, session);
+  for (int i = 0; i < 10; i++) {
+    SSL_do_handshake(client);
+    SSL_do_handshake(server);
+  }
+  g_assert_true(SSL_is_init_finished(client) && SSL_is_init_finished(server));
+  *resumed = SSL_session_reused(client);
+  SSL_SESSION *given = SSL_get1_session(client);
+  SSL_set_shutdown(client, SSL_SENT_SHUTDOWN | SSL_RECEIVED_SHUTDOWN); /* else the session would count as broken */
+  SSL_free(server);
+  SSL_free(client);
+  SSL_CTX_free(client_context);
+  return given;
+}
+
+static bool resumes_after(SSL_CTX *context, uint64_t milliseconds) {
+  bool resumed;
+  SSL_SESSION *session = connect_once(context, NULL, &resumed);
+  g_assert_false(resumed);
+  now += milliseconds;
+  SSL_SESSION *next = connect_once(context, session, &resumed);
+  SSL_SESSION_free(session);
+  SSL_SESSION_free(next);
+  return resumed;
+}
+
+static void test_tickets(void) {
+  const struct wsw_clock clock = {.milliseconds = read_clock};
+  struct wsw_tls tls;
+  struct pair pair = make_pair();
+  const struct wsw_secrets secrets = secrets_of(&pair);
+  g_assert_true(wsw_tls_init(&tls, WSW_TLS_1_2, &clock));
+  g_assert_cmpstr(wsw_tls_load(&tls, &secrets, true), ==, NULL);
+  g_assert_true(resumes_after(tls.context, 0));
+  g_assert_true(resumes_after(tls.context, WSW_TICKET_KEY_MS - 1));
+  g_assert_true(resumes_after(tls.context, WSW_TICKET_KEY_MS - 1)); /* issued by the key that is the former one now */
+  g_assert_false(resumes_after(tls.context, 2 * WSW_TICKET_KEY_MS));
+  g_assert_false(resumes_after(tls.context, 100 * WSW_TICKET_KEY_MS));
+  g_assert_true(resumes_after(tls.context, 1000));
+  wsw_tls_clear(&tls);
+  pair_clear(&pair);
+}
+
+static void test_a_new_certificate_takes_old_tickets(void) {
+  const struct wsw_clock clock = {.milliseconds = read_clock};
+  struct wsw_tls tls;
+  struct pair pair = make_pair(), next_pair = make_pair();
+  const struct wsw_secrets secrets = secrets_of(&pair), next = secrets_of(&next_pair);
+  bool resumed;
+  g_assert_true(wsw_tls_init(&tls, WSW_TLS_1_2, &clock));
+  g_assert_cmpstr(wsw_tls_load(&tls, &secrets, true), ==, NULL);
+  SSL_SESSION *session = connect_once(tls.context, NULL, &resumed);
+  g_assert_cmpstr(wsw_tls_load(&tls, &next, true), ==, NULL);
+  SSL_SESSION *second = connect_once(tls.context, session, &resumed);
+  g_assert_true(resumed);
+  SSL_SESSION_free(session);
+  SSL_SESSION_free(second);
+  wsw_tls_clear(&tls);
+  pair_clear(&pair);
+  pair_clear(&next_pair);
+}
+
+static void test_a_bad_certificate_leaves_the_one_before(void) {
+  const struct wsw_clock clock = {.milliseconds = read_clock};
+  struct wsw_tls tls;
+  struct pair pair = make_pair(), other = make_pair();
+  const struct wsw_secrets secrets = secrets_of(&pair);
+  struct wsw_secrets mixed = secrets;
+  mixed.key = octets_of(other.key);
+  bool resumed;
+  g_assert_true(wsw_tls_init(&tls, WSW_TLS_1_2, &clock));
+  g_assert_cmpstr(wsw_tls_load(&tls, &secrets, true), ==, NULL);
+  SSL_CTX *before = tls.context;
+  g_assert_cmpstr(wsw_tls_load(&tls, &mixed, true), ==, "privateKey: does not belong to the certificate");
+  g_assert_true(tls.context == before);
+  SSL_SESSION_free(connect_once(tls.context, NULL, &resumed));
+  wsw_tls_clear(&tls);
+  pair_clear(&pair);
+  pair_clear(&other);
+}
+
+/* --- The vault --- */
+
+static int new_vault(void) {
+  int fd = memfd_create("vault", MFD_CLOEXEC);
+  g_assert_cmpint(ftruncate(fd, WSC_VAULT_SIZE), ==, 0);
+  return fd;
+}
+
+static void assert_octets(struct wsw_octets octets, const uint8_t *expected, size_t length) {
+  g_assert_cmpuint(octets.length, ==, length);
+  g_assert_true(memcmp(octets.at, expected, length) == 0);
+}
+
+static void test_the_vault_gives_back_what_was_put_in(void) {
+  static uint8_t large[3][WSC_PEM_MAX], password[WSC_KEY_PASSWORD_MAX];
+  for (size_t i = 0; i < 3; i++)
+    memset(large[i], 'a' + (int)i, sizeof large[i]);
+  memset(password, 'p', sizeof password);
+  const struct wsw_secrets in = {.certificate = {large[0], sizeof large[0]},
+                                 .key = {large[1], sizeof large[1]},
+                                 .client_ca = {large[2], sizeof large[2]},
+                                 .password = {password, sizeof password}};
+  struct wsw_secrets out;
+  int vault = new_vault();
+  g_assert_cmpstr(wsw_vault_read(vault, &out), ==, "the certificate's vault is not filled");
+  g_assert_cmpstr(wsw_vault_write(vault, &in), ==, NULL);
+  g_assert_cmpstr(wsw_vault_read(vault, &out), ==, NULL);
+  assert_octets(out.certificate, large[0], sizeof large[0]);
+  assert_octets(out.key, large[1], sizeof large[1]);
+  assert_octets(out.client_ca, large[2], sizeof large[2]);
+  assert_octets(out.password, password, sizeof password);
+  wsw_secrets_clear(&out);
+  close(vault);
+}
+
+/* Whatever another worker left in there, nothing is read beyond it. */
+static void test_a_vault_that_lies_is_refused(void) {
+  static const uint32_t lengths[][4] = {
+      {0, 1, 0, 0},
+      {1, 0, 0, 0},
+      {WSC_PEM_MAX + 1, 1, 0, 0},
+      {1, UINT32_MAX, 0, 0},
+      {1, 1, 0, WSC_KEY_PASSWORD_MAX + 1},
+  };
+  struct wsw_secrets out;
+  for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
+    uint8_t header[24] = "wsvault1";
+    memcpy(header + 8, lengths[i], sizeof lengths[i]); /* little-endian machines only, as a test may be */
+    int vault = new_vault();
+    g_assert_cmpint(pwrite(vault, header, sizeof header, 0), ==, sizeof header);
+    g_assert_nonnull(wsw_vault_read(vault, &out));
+    close(vault);
+  }
+  int small = memfd_create("vault", MFD_CLOEXEC);
+  const uint8_t header[24] = "wsvault1\1\0\0\0\1\0\0\0";
+  g_assert_cmpint(write(small, header, sizeof header), ==, sizeof header);
+  g_assert_cmpstr(wsw_vault_read(small, &out), ==, "the certificate's vault cannot be read");
+  close(small);
+}
+
+int main(int argc, char **argv) {
+  g_test_init(&argc, &argv, NULL);
+  g_test_add_func("/tls/ticket keys open what they should, and grow old", test_tickets);
+  g_test_add_func("/tls/a new certificate does not cost peers their tickets", test_a_new_certificate_takes_old_tickets);
+  g_test_add_func("/tls/a bad certificate leaves the one before", test_a_bad_certificate_leaves_the_one_before);
+  g_test_add_func("/tls/the vault gives back what was put in", test_the_vault_gives_back_what_was_put_in);
+  g_test_add_func("/tls/a vault that lies is refused", test_a_vault_that_lies_is_refused);
+  return g_test_run();
+}
