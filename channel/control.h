@@ -74,6 +74,7 @@ enum wsc_field {
   WSC_FIELD_MORE = 22,             /* empty */
   WSC_FIELD_FOUND = 23,            /* u32 0 or 1 */
   WSC_FIELD_NAME = 24,             /* text: the server's name for log lines and the process title */
+  WSC_FIELD_COMPRESSION = 25,      /* u32 0 or 1: whether permessage-deflate is agreed on; absent: 0 */
   WSC_FIELD_TLS = 31,              /* u32 0 or 1: CONFIGURE, the vault comes with it and peers have to use TLS */
   WSC_FIELD_TLS_MIN_VERSION = 32,  /* u32: 0x0303 (TLS 1.2) or 0x0304 (TLS 1.3) */
   WSC_FIELD_KEY_PASSWORD = 33,     /* text: PREPARE, of the private key; absent: none */

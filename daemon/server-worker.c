@@ -74,6 +74,7 @@ static struct wsd_worker_settings worker_settings(const struct wsd_server *serve
       .max_message = options->max_message,
       .ping_interval = options->ping_interval,
       .pong_timeout = options->pong_timeout,
+      .compression = options->compression,
       .handshake_timeout = server->service->config->handshake_timeout,
       .vault = options->tls ? server->vault : -1,
       .tls_min_version = options->tls_min_version,

@@ -261,11 +261,6 @@ static bool check_available(GVariant *dictionary, GError **error) {
     if (value && known[i].refusal)
       return fault(error, WSD_ERROR_FAILED, known[i].name, "%s", known[i].refusal);
   }
-  gboolean compression = FALSE;
-  g_variant_lookup(dictionary, "compression", "b", &compression);
-  if (compression)
-    return fault(error, WSD_ERROR_FAILED, "compression",
-                 "not available in this version; set it to false or leave it out");
   return true;
 }
 
@@ -303,6 +298,13 @@ static bool read_seconds(GVariant *dictionary, const char *key, guint32 *seconds
   return true;
 }
 
+static bool read_compression(GVariant *dictionary, struct wsd_start_options *options) {
+  gboolean compression = TRUE;
+  g_variant_lookup(dictionary, "compression", "b", &compression);
+  options->compression = compression;
+  return true;
+}
+
 bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options, GError **error) {
   memset(options, 0, sizeof *options);
   return check_keys(dictionary, error) && read_address(dictionary, options, error) &&
@@ -312,7 +314,8 @@ bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, struct wsd_s
          read_max_message(dictionary, options, error) && read_certificate(dictionary, fds, options, error) &&
          check_available(dictionary, error) && read_protocol(dictionary, options, error) &&
          read_seconds(dictionary, "pingInterval", &options->ping_interval, error) &&
-         read_seconds(dictionary, "pongTimeout", &options->pong_timeout, error);
+         read_seconds(dictionary, "pongTimeout", &options->pong_timeout, error) &&
+         read_compression(dictionary, options);
 }
 
 void wsd_start_options_clear(struct wsd_start_options *options) {

@@ -25,6 +25,7 @@ struct wsd_start_options {
   guint32 tls_min_version;             /* 0x0303 or 0x0304, where there is TLS */
   guint vault_slot;                    /* under which of two names the vault is kept */
   struct wsd_certificate_files *files; /* owned; NULL without TLS, and once they have been read */
+  bool compression;
 };
 
 /* `fds`: the descriptors that came with the dictionary, or NULL. False with an error of WSD_ERROR that names the key. The options are to

@@ -87,6 +87,7 @@ static GVariant *server_dictionary(const struct wsd_kept_server *server) {
   g_variant_builder_add(&builder, "{sv}", "tls", g_variant_new_boolean(options->tls));
   put_u32(&builder, "tlsMinVersion", options->tls_min_version);
   put_u32(&builder, "vaultSlot", options->vault_slot);
+  g_variant_builder_add(&builder, "{sv}", "compression", g_variant_new_boolean(options->compression));
   return g_variant_builder_end(&builder);
 }
 
@@ -169,6 +170,7 @@ static bool is_known_state(const char *state) {
 static bool read_options(GVariant *dictionary, struct wsd_start_options *options) {
   guint32 port = 0;
   gboolean tls = FALSE;
+  gboolean compression = FALSE; /* as the releases did it whose state says nothing */
   options->server_ip = get_text(dictionary, "serverIP");
   options->protocol = get_text(dictionary, "protocol");
   g_variant_lookup(dictionary, "serverPort", "u", &port);
@@ -180,6 +182,8 @@ static bool read_options(GVariant *dictionary, struct wsd_start_options *options
   g_variant_lookup(dictionary, "tls", "b", &tls);
   g_variant_lookup(dictionary, "tlsMinVersion", "u", &options->tls_min_version);
   g_variant_lookup(dictionary, "vaultSlot", "u", &options->vault_slot);
+  g_variant_lookup(dictionary, "compression", "b", &compression);
+  options->compression = compression;
   options->server_port = (guint16)port;
   options->tls = tls;
   return port <= G_MAXUINT16 && options->vault_slot < 2;

@@ -341,6 +341,7 @@ bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_set
   wsc_control_add_u32(&writer, WSC_FIELD_PING_INTERVAL, settings->ping_interval);
   wsc_control_add_u32(&writer, WSC_FIELD_PONG_TIMEOUT, settings->pong_timeout);
   wsc_control_add_u32(&writer, WSC_FIELD_HANDSHAKE_TIMEOUT, settings->handshake_timeout);
+  wsc_control_add_u32(&writer, WSC_FIELD_COMPRESSION, settings->compression);
   bool tls = settings->vault >= 0;
   if (tls) { /* a worker that does not know of TLS must not serve without */
     wsc_control_add_u32(&writer, WSC_FIELD_TLS | WSC_CRITICAL, 1);

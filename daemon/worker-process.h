@@ -25,6 +25,7 @@ struct wsd_worker_settings {
   guint32 ping_interval, pong_timeout, handshake_timeout; /* seconds */
   int vault;                                              /* certificate and key; -1: peers speak plain TCP */
   guint32 tls_min_version;
+  bool compression;
   guint32 window_events;
   guint64 window_octets;
 };

@@ -15,6 +15,8 @@ struct wsp_client_handshake {
   char accept[WSP_ACCEPT_LENGTH + 1]; /* what the server has to answer */
   char *offered_text;                 /* owned copy that `offered` points into, or NULL */
   struct wsp_protocol_list offered;
+  bool offers_deflate;
+  struct wsp_deflate_terms deflate;
 };
 
 /* ---- The request ---- */
@@ -103,6 +105,8 @@ static void put_request(struct request_text *text, const struct wsp_client_reque
     put_header(text, "Origin", request->origin);
   if (request->protocols && request->protocols[0])
     put_header(text, "Sec-WebSocket-Protocol", request->protocols);
+  if (request->compression)
+    put_header(text, "Sec-WebSocket-Extensions", WSP_DEFLATE_OFFER);
   for (const char *const *header = request->headers; header && header[0]; header += 2)
     put_header(text, header[0], header[1]);
   put(text, "\r\n");
@@ -137,6 +141,7 @@ static const char *begin(struct wsp_client_handshake *handshake, const struct ws
     fault = keep_offers(handshake, request->protocols);
   if (fault)
     return fault;
+  handshake->offers_deflate = request->compression;
   wsp_handshake_key_encode(key, encoded);
   if (!wsp_handshake_accept_for(encoded, handshake->accept))
     return "SHA-1 cannot be computed.";
@@ -202,9 +207,23 @@ static bool judge_accept(struct wsp_client_handshake *handshake) {
   if (wsp_http_head_count(&handshake->head, "sec-websocket-accept") != 1 ||
       !wsp_slice_is(find(handshake, "sec-websocket-accept"), handshake->accept))
     return refuse(handshake, "The answer's Sec-WebSocket-Accept does not belong to the key sent.");
-  if (find(handshake, "sec-websocket-extensions").text)
-    return refuse(handshake, "The answer names an extension that was not offered.");
   return true;
+}
+
+/* RFC 6455 section 4.1: nothing that was not offered; RFC 7692 section 5: parameters that contradict the offer too
+ * fail the connection. */
+static bool judge_extensions(struct wsp_client_handshake *handshake) {
+  const struct wsp_slice value = find(handshake, "sec-websocket-extensions");
+  if (!value.text)
+    return true;
+  if (!handshake->offers_deflate)
+    return refuse(handshake, "The answer names an extension that was not offered.");
+  if (!wsp_is_extension_list(value))
+    return refuse(handshake, "The answer's Sec-WebSocket-Extensions is malformed.");
+  if (wsp_http_head_count(&handshake->head, "sec-websocket-extensions") > 1)
+    return refuse(handshake, "The answer names more than one extension.");
+  const char *fault = wsp_deflate_terms_read_answer(value, &handshake->deflate);
+  return fault ? refuse(handshake, fault) : true;
 }
 
 static bool judge_protocol(struct wsp_client_handshake *handshake) {
@@ -221,7 +240,8 @@ static void judge_head(struct wsp_client_handshake *handshake) {
     refuse(handshake, "The server did not switch to WebSocket.");
   else if (handshake->head.major != 1 || handshake->head.minor == 0)
     refuse(handshake, "The answer is not HTTP/1.1.");
-  else if (judge_upgrade(handshake) && judge_accept(handshake) && judge_protocol(handshake))
+  else if (judge_upgrade(handshake) && judge_accept(handshake) && judge_extensions(handshake) &&
+           judge_protocol(handshake))
     handshake->result = WSP_HANDSHAKE_DONE;
 }
 
@@ -262,6 +282,10 @@ const char *wsp_client_handshake_fault(const struct wsp_client_handshake *handsh
 
 struct wsp_slice wsp_client_handshake_protocol(const struct wsp_client_handshake *handshake) {
   return find(handshake, "sec-websocket-protocol");
+}
+
+struct wsp_deflate_terms wsp_client_handshake_deflate(const struct wsp_client_handshake *handshake) {
+  return handshake->deflate;
 }
 
 size_t wsp_client_handshake_header_count(const struct wsp_client_handshake *handshake) {

@@ -21,6 +21,7 @@ struct wsp_client_request {
   const char *origin;         /* NULL: none */
   const char *protocols;      /* comma list to offer; NULL or empty: none */
   const char *const *headers; /* NULL-terminated "name", "value", "name", "value", ... ; NULL: none */
+  bool compression;           /* offer permessage-deflate */
 };
 
 /* `key` is 16 fresh random octets (the caller owns randomness). The request is checked: a host or target that may
@@ -41,6 +42,8 @@ unsigned wsp_client_handshake_status(const struct wsp_client_handshake *handshak
 const char *wsp_client_handshake_fault(const struct wsp_client_handshake *handshake);
 /* The subprotocol that the server chose; absent when it chose none. */
 struct wsp_slice wsp_client_handshake_protocol(const struct wsp_client_handshake *handshake);
+/* After DONE: what was agreed about compression; not `agreed` when it was not offered or not taken. */
+struct wsp_deflate_terms wsp_client_handshake_deflate(const struct wsp_client_handshake *handshake);
 /* The response's headers, after DONE or REFUSED. */
 size_t wsp_client_handshake_header_count(const struct wsp_client_handshake *handshake);
 struct wsp_header wsp_client_handshake_header(const struct wsp_client_handshake *handshake, size_t index);

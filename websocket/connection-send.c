@@ -45,6 +45,35 @@ bool wsp_connection_append_close(struct wsp_connection *connection, uint16_t cod
   return wsp_connection_append_frame(connection, WSP_OPCODE_CLOSE, payload, payload_length, out);
 }
 
+bool wsp_connection_append_compressed(struct wsp_connection *connection, enum wsp_opcode opcode, bool by_itself,
+                                      const uint8_t *data, size_t length, struct wsp_buffer *out) {
+  struct wsp_frame_header header = {
+      .fin = true,
+      .rsv = WSP_RSV1,
+      .opcode = (uint8_t)opcode,
+      .masked = wsp_connection_has(connection, WSP_IS_CLIENT),
+      .payload_length = length,
+  };
+  if (length < WSP_DEFLATE_MIN || length > WSP_DEFLATE_MAX)
+    return false;
+  uint8_t *room = wsp_buffer_reserve(out, WSP_FRAME_HEADER_MAX + length + WSP_DEFLATE_TAIL);
+  if (!room)
+    return false;
+  /* It is compressed to where it would lie uncompressed: with fewer octets the header may become shorter. */
+  uint8_t *payload = room + wsp_frame_header_encode(&header, room);
+  header.payload_length = wsp_deflate_compress(connection->deflate, by_itself, data, length, payload);
+  if (header.payload_length == 0)
+    return false;
+  if (header.masked)
+    connection->settings->fresh_mask(connection->settings->context, header.mask_key);
+  const size_t header_length = wsp_frame_header_encode(&header, room);
+  memmove(room + header_length, payload, header.payload_length);
+  if (header.masked)
+    wsp_mask(room + header_length, header.payload_length, header.mask_key, 0);
+  wsp_buffer_commit(out, header_length + header.payload_length);
+  return true;
+}
+
 /* Section 5.5.1: nothing follows a Close frame. The peer's Close and a failure are answered by one at once, so this
  * covers them too. */
 static bool is_sending_over(const struct wsp_connection *connection) {
@@ -56,11 +85,21 @@ static enum wsp_send_result send_frame(struct wsp_connection *connection, enum w
   return wsp_connection_append_frame(connection, opcode, payload, length, out) ? WSP_SENT : WSP_SEND_NO_MEMORY;
 }
 
-enum wsp_send_result wsp_connection_send_checked(struct wsp_connection *connection, bool text, const uint8_t *data,
-                                                 size_t length, struct wsp_buffer *out) {
+enum wsp_send_result wsp_connection_send_plain(struct wsp_connection *connection, bool text, const uint8_t *data,
+                                               size_t length, struct wsp_buffer *out) {
   if (is_sending_over(connection))
     return WSP_SEND_CLOSED;
   return send_frame(connection, text ? WSP_OPCODE_TEXT : WSP_OPCODE_BINARY, data, length, out);
+}
+
+enum wsp_send_result wsp_connection_send_checked(struct wsp_connection *connection, bool text, const uint8_t *data,
+                                                 size_t length, struct wsp_buffer *out) {
+  const enum wsp_opcode opcode = text ? WSP_OPCODE_TEXT : WSP_OPCODE_BINARY;
+  if (!connection->deflate || is_sending_over(connection) ||
+      !wsp_connection_append_compressed(connection, opcode, false, data, length, out))
+    return wsp_connection_send_plain(connection, text, data, length, out);
+  wsp_deflate_remember_sent(connection->deflate, data, length);
+  return WSP_SENT;
 }
 
 enum wsp_send_result wsp_connection_send(struct wsp_connection *connection, bool text, const uint8_t *data,

@@ -44,9 +44,25 @@ static void free_control(struct wsp_connection *connection) {
   connection->control_length = 0;
 }
 
+bool wsp_connection_compress(struct wsp_connection *connection, const struct wsp_deflate_terms *terms) {
+  struct wsp_deflate_pool *pool = connection->settings->deflate;
+  connection->deflate = wsp_deflate_new(pool, terms, wsp_connection_has(connection, WSP_IS_CLIENT));
+  return connection->deflate != NULL;
+}
+
+/* When no message will be read or sent any more. */
+static void free_deflate(struct wsp_connection *connection) {
+  if (!connection->deflate)
+    return;
+  wsp_connection_stop_inflating(connection);
+  wsp_deflate_free(connection->deflate);
+  connection->deflate = NULL;
+}
+
 void wsp_connection_clear(struct wsp_connection *connection) {
   free_gathered(connection);
   free_control(connection);
+  free_deflate(connection);
 }
 
 bool wsp_connection_in_message(const struct wsp_connection *connection) {
@@ -83,8 +99,7 @@ static enum wsp_event_type fail(struct wsp_connection *connection, struct readin
   if (!wsp_connection_has(connection, WSP_CLOSE_WAS_SENT))
     wsp_connection_append_close(connection, code, reason, length, reading->out);
   wsp_connection_set(connection, WSP_HAS_FAILED);
-  free_gathered(connection);
-  free_control(connection);
+  wsp_connection_clear(connection);
   return give(reading, (struct wsp_event){.type = WSP_EVENT_FAILED, .data = reason, .length = length, .code = code});
 }
 
@@ -94,8 +109,11 @@ static enum wsp_event_type fail(struct wsp_connection *connection, struct readin
 static const char *opening_fault(const struct wsp_connection *connection, const uint8_t *octets, size_t length) {
   const uint8_t opcode = octets[0] & 0xF;
   const bool fin = octets[0] & 0x80;
-  if (octets[0] & 0x70)
+  const uint8_t rsv = octets[0] >> 4 & 7;
+  if (rsv && !(connection->deflate && rsv == WSP_RSV1))
     return "reserved bit set although no extension was agreed";
+  if (rsv && opcode != WSP_OPCODE_TEXT && opcode != WSP_OPCODE_BINARY) /* RFC 7692 section 6.1 */
+    return "bit RSV1 set on another frame than the first of a message";
   if (opcode > WSP_OPCODE_PONG || (opcode > WSP_OPCODE_BINARY && !is_control(opcode)))
     return "reserved opcode";
   if (is_control(opcode) && !fin)
@@ -120,14 +138,32 @@ static const char *opening_fault(const struct wsp_connection *connection, const 
   return NULL;
 }
 
+/* A message that cannot fit is refused from its header. What a compressed one inflates to is seen later, but no honest
+ * one is longer than that. Never overflows: what came so far is within the limit, and a length has at most 63 bits. */
+static bool is_too_large(struct wsp_connection *connection, const struct wsp_frame_header *header) {
+  const uint64_t max_size = connection->settings->max_message_size;
+  if (!wsp_connection_has(connection, WSP_IS_COMPRESSED))
+    return connection->gather_length + header->payload_length > max_size;
+  connection->deflate->arrived += header->payload_length;
+  return connection->deflate->arrived > wsp_deflate_bound(max_size);
+}
+
+static void begin_message(struct wsp_connection *connection, const struct wsp_frame_header *header) {
+  connection->message_opcode = header->opcode;
+  wsp_connection_unset(connection, WSP_IS_COMPRESSED);
+  if (!header->rsv)
+    return;
+  wsp_connection_set(connection, WSP_IS_COMPRESSED);
+  connection->deflate->arrived = 0;
+}
+
 static enum wsp_event_type begin_frame(struct wsp_connection *connection, struct reading *reading,
                                        const struct wsp_frame_header *header) {
   if (!is_control(header->opcode)) {
-    /* Never overflows: gathered so far is within the limit, and a length has at most 63 bits. */
-    if (connection->gather_length + header->payload_length > connection->settings->max_message_size)
-      return fail(connection, reading, WSP_CLOSE_TOO_BIG, "message larger than this side accepts");
     if (header->opcode != WSP_OPCODE_CONTINUATION)
-      connection->message_opcode = header->opcode;
+      begin_message(connection, header);
+    if (is_too_large(connection, header))
+      return fail(connection, reading, WSP_CLOSE_TOO_BIG, "message larger than this side accepts");
   }
   connection->opcode = header->opcode;
   connection->payload_left = header->payload_length;
@@ -221,6 +257,7 @@ static enum wsp_event_type receive_close(struct wsp_connection *connection, stru
   if (!wsp_connection_has(connection, WSP_CLOSE_WAS_SENT))
     wsp_connection_append_close(connection, code, NULL, 0, reading->out);
   free_gathered(connection);
+  free_deflate(connection);
   return give(reading,
               (struct wsp_event){.type = WSP_EVENT_CLOSE, .data = reason, .length = reason_length, .code = code});
 }
@@ -260,8 +297,7 @@ static enum wsp_event_type read_control(struct wsp_connection *connection, struc
   return receive_control(connection, reading, payload, length);
 }
 
-/* Resizes the gathering memory as far as the bound over all connections allows. */
-static bool resize_gathered(struct wsp_connection *connection, size_t capacity) {
+bool wsp_connection_resize_gathered(struct wsp_connection *connection, size_t capacity) {
   struct wsp_settings *settings = connection->settings;
   const uint64_t others = settings->gathered - connection->gather_capacity;
   if (settings->max_gathered > 0 && (others > settings->max_gathered || capacity > settings->max_gathered - others))
@@ -287,14 +323,12 @@ static bool make_room(struct wsp_connection *connection, size_t more) {
   uint64_t wanted = (uint64_t)connection->gather_capacity * 2;
   wanted = wanted > FIRST_GATHER_CAPACITY ? wanted : FIRST_GATHER_CAPACITY;
   wanted = wanted < at_most ? wanted : at_most;
-  if (wanted > needed && wanted <= SIZE_MAX && resize_gathered(connection, (size_t)wanted))
+  if (wanted > needed && wanted <= SIZE_MAX && wsp_connection_resize_gathered(connection, (size_t)wanted))
     return true;
-  return resize_gathered(connection, needed);
+  return wsp_connection_resize_gathered(connection, needed);
 }
 
-/* Section 8.1: checks octets of a text message; `last` when nothing of it follows. A message can only end in
- * WSP_UTF8_ACCEPT, which is where the next one has to begin. */
-static bool is_text_right(struct wsp_connection *connection, const uint8_t *octets, size_t length, bool last) {
+bool wsp_connection_is_text_right(struct wsp_connection *connection, const uint8_t *octets, size_t length, bool last) {
   if (connection->message_opcode != WSP_OPCODE_TEXT)
     return true;
   return wsp_utf8_feed(&connection->utf8_state, octets, length) && (!last || connection->utf8_state == WSP_UTF8_ACCEPT);
@@ -309,7 +343,7 @@ static bool take_data(struct wsp_connection *connection, struct reading *reading
     const uint8_t *octets = take_payload(connection, reading, to, part);
     length -= part;
     to = to ? to + part : NULL;
-    if (!is_text_right(connection, octets, part, last && length == 0))
+    if (!wsp_connection_is_text_right(connection, octets, part, last && length == 0))
       return false;
   } while (length > 0);
   return true;
@@ -346,6 +380,21 @@ static enum wsp_event_type read_data(struct wsp_connection *connection, struct r
   return receive_message(connection, reading, connection->gather, connection->gather_length);
 }
 
+static enum wsp_event_type read_compressed(struct wsp_connection *connection, struct reading *reading) {
+  const size_t there = payload_there(connection, reading);
+  const bool frame_ends = there == connection->payload_left;
+  const bool message_ends = frame_ends && wsp_connection_has(connection, WSP_FRAME_IS_FIN);
+  const uint8_t *octets = take_payload(connection, reading, NULL, there);
+  const struct wsp_fault fault = wsp_connection_inflate(connection, octets, there, message_ends);
+  if (fault.code)
+    return fail(connection, reading, fault.code, fault.sentence);
+  if (frame_ends)
+    wsp_connection_unset(connection, WSP_IN_FRAME);
+  if (!message_ends)
+    return WSP_EVENT_NONE;
+  return receive_message(connection, reading, connection->gather, connection->gather_length);
+}
+
 /* One header, or what is there of one payload. */
 static enum wsp_event_type step(struct wsp_connection *connection, struct reading *reading) {
   if (!wsp_connection_has(connection, WSP_IN_FRAME)) {
@@ -353,7 +402,10 @@ static enum wsp_event_type step(struct wsp_connection *connection, struct readin
     if (type != WSP_EVENT_NONE || !wsp_connection_has(connection, WSP_IN_FRAME))
       return type;
   }
-  return is_control(connection->opcode) ? read_control(connection, reading) : read_data(connection, reading);
+  if (is_control(connection->opcode))
+    return read_control(connection, reading);
+  return wsp_connection_has(connection, WSP_IS_COMPRESSED) ? read_compressed(connection, reading)
+                                                           : read_data(connection, reading);
 }
 
 enum wsp_event_type wsp_connection_receive(struct wsp_connection *connection, uint8_t *octets, size_t length,

@@ -6,7 +6,8 @@
  * octets up to the next event, unmasks IN PLACE, and returns the event. A message that lies whole in one frame in
  * the given octets is handed out where it lies, without a copy; anything else is gathered in memory of the
  * connection's own that grows with what really arrived (a frame header that promises 5 MB costs nothing) and is
- * freed at the next receive after the message was delivered. An idle connection holds no memory but the struct.
+ * freed at the next receive after the message was delivered. An idle connection holds no memory but the struct and, if
+ * it compresses, what deflate.h says.
  *
  * Messages in, octets out: the send functions append whole frames to a buffer that the caller chooses on each call,
  * so a caller may gather frames of many messages in one buffer and write them at once. Replies that the protocol
@@ -19,6 +20,10 @@
  * from the header alone, UTF-8 inside unfinished frames. Events that the octets before hold are given first. Want
  * of memory fails the connection with 1013, never the process.
  *
+ * Compression (RFC 7692): a compressed message is inflated while it arrives, onto the gathering memory; what is limited,
+ * charged and validated are the inflated octets. Damaged data fails with 1007. Messages of WSP_DEFLATE_MIN to
+ * WSP_DEFLATE_MAX octets are sent compressed where that makes them smaller.
+ *
  * Closing: after a Close frame was received nothing more is processed; after one was sent nothing is sent, Pongs
  * included, but messages already on the way from the peer are still delivered until its Close arrives.
  *
@@ -28,6 +33,7 @@
 
 #include "websocket/buffer.h"
 #include "websocket/close-code.h"
+#include "websocket/deflate.h"
 #include "websocket/limits.h"
 
 #include <stdbool.h>
@@ -38,11 +44,14 @@ enum wsp_role { WSP_SERVER, WSP_CLIENT };
 
 /* What all connections of one process or server share. Must outlive its connections. */
 struct wsp_settings {
-  uint64_t max_message_size; /* octets of one received message; a larger one fails with 1009 from its header */
+  /* Octets of one received message. A larger one fails with 1009 from its header; where it comes compressed, as soon as it
+   * would inflate beyond. */
+  uint64_t max_message_size;
   /* Gathering memory over all connections that share these settings; a connection that needs more
    * fails with 1013. The engine keeps `gathered` up to date. 0 in `max_gathered` means no bound. */
   uint64_t max_gathered;
   uint64_t gathered;
+  struct wsp_deflate_pool *deflate; /* for connections that compress; NULL: there are none */
   /* Client role only, and needed there: fills `key` with 4 unpredictable octets for the next frame (section 5.3). */
   void (*fresh_mask)(void *context, uint8_t key[4]);
   void *context;
@@ -82,11 +91,14 @@ struct wsp_connection {
   uint8_t opcode;         /* of the frame being read */
   uint8_t message_opcode; /* of the message being gathered, 0: none */
   uint8_t mask_key[4];
-  uint8_t *control; /* payload of a control frame that came in parts, allocated only then */
   uint8_t control_length;
+  uint8_t *control;            /* payload of a control frame that came in parts, allocated only then */
+  struct wsp_deflate *deflate; /* NULL: nothing is compressed */
 };
 
 void wsp_connection_init(struct wsp_connection *connection, enum wsp_role role, struct wsp_settings *settings);
+/* Compresses from here on, both ways, on the agreed terms. False without memory; the settings must have a pool. */
+bool wsp_connection_compress(struct wsp_connection *connection, const struct wsp_deflate_terms *terms);
 /* Frees what the connection holds; a zeroed one, or one cleared before, holds nothing. */
 void wsp_connection_clear(struct wsp_connection *connection);
 
@@ -102,13 +114,17 @@ enum wsp_send_result {
   WSP_SEND_INVALID,   /* text that is not UTF-8; control payload or reason too long; illegal close code */
 };
 
-/* Appends one whole message as one frame. */
+/* Appends one whole message as one frame, compressed where that was agreed and is worth it. */
 enum wsp_send_result wsp_connection_send(struct wsp_connection *connection, bool text, const uint8_t *data,
                                          size_t length, struct wsp_buffer *out);
 
 /* As above for text that the caller has already checked to be UTF-8. */
 enum wsp_send_result wsp_connection_send_checked(struct wsp_connection *connection, bool text, const uint8_t *data,
                                                  size_t length, struct wsp_buffer *out);
+
+/* As above, never compressed: for a message that holds a secret beside what a peer may choose. */
+enum wsp_send_result wsp_connection_send_plain(struct wsp_connection *connection, bool text, const uint8_t *data,
+                                               size_t length, struct wsp_buffer *out);
 
 enum wsp_send_result wsp_connection_ping(struct wsp_connection *connection, const uint8_t *data, size_t length,
                                          struct wsp_buffer *out);

@@ -17,6 +17,8 @@ enum wsp_opcode {
   WSP_OPCODE_PONG = 0xA,
 };
 
+#define WSP_RSV1 4 /* in `rsv`: the message is compressed (RFC 7692 section 6) */
+
 struct wsp_frame_header {
   bool fin;
   uint8_t rsv; /* three bits */

@@ -156,3 +156,46 @@ bool wsp_is_extension_list(struct wsp_slice value) {
   } while (skip_octet(&value, ','));
   return value.length == 0;
 }
+
+/* What lies between `from` and the front of `rest`. */
+static struct wsp_slice passed(struct wsp_slice from, struct wsp_slice rest) {
+  return (struct wsp_slice){from.text, (size_t)(rest.text - from.text)};
+}
+
+bool wsp_extension_next(struct wsp_slice *rest, struct wsp_slice *name, struct wsp_slice *parameters) {
+  if (!rest->text)
+    return false;
+  skip_space(rest);
+  struct wsp_slice from = *rest;
+  if (!skip_token(rest))
+    return false;
+  *name = passed(from, *rest);
+  from = *rest;
+  while (skip_octet(rest, ';'))
+    if (!skip_parameter(rest))
+      return false;
+  *parameters = passed(from, *rest);
+  if (!skip_octet(rest, ','))
+    *rest = (struct wsp_slice){0};
+  return true;
+}
+
+bool wsp_extension_parameter_next(struct wsp_slice *parameters, struct wsp_slice *name, struct wsp_slice *value) {
+  if (!skip_octet(parameters, ';'))
+    return false;
+  struct wsp_slice from = *parameters;
+  if (!skip_token(parameters))
+    return false;
+  *name = passed(from, *parameters);
+  *value = (struct wsp_slice){0};
+  if (!skip_octet(parameters, '='))
+    return true;
+  from = *parameters;
+  const bool quoted = from.length > 0 && from.text[0] == '"';
+  if (quoted ? !skip_quoted_token(parameters) : !skip_token(parameters))
+    return false;
+  *value = passed(from, *parameters);
+  if (quoted)
+    *value = (struct wsp_slice){value->text + 1, value->length - 2};
+  return true;
+}

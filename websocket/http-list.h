@@ -25,3 +25,9 @@ bool wsp_list_has_token(struct wsp_slice list, const char *token, bool *malforme
 
 /* Does the value follow the grammar: extension-list of 1#extension, each a token with parameters? No empty elements. */
 bool wsp_is_extension_list(struct wsp_slice value);
+
+/* Goes through a value that follows that grammar. The first cuts the next extension off the front of `rest` into its
+ * name and its parameters; the second cuts the next parameter off those. `value` is without its quotes (it may still hold
+ * backslashes), absent when the parameter has none. False at the end. */
+bool wsp_extension_next(struct wsp_slice *rest, struct wsp_slice *name, struct wsp_slice *parameters);
+bool wsp_extension_parameter_next(struct wsp_slice *parameters, struct wsp_slice *name, struct wsp_slice *value);

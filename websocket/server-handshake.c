@@ -17,6 +17,7 @@ struct wsp_server_handshake {
   /* After DONE: */
   struct wsp_slice path, query;
   struct wsp_protocol_list protocols;
+  struct wsp_deflate_terms deflate; /* as chosen, to be written into the answer */
 };
 
 struct wsp_server_handshake *wsp_server_handshake_new(void) {
@@ -279,10 +280,24 @@ bool wsp_server_handshake_choose_protocol(const struct wsp_server_handshake *han
   return !supports_any || handshake->protocols.count == 0;
 }
 
+struct wsp_deflate_terms wsp_server_handshake_choose_deflate(struct wsp_server_handshake *handshake,
+                                                             bool keep_context) {
+  const struct wsp_http_head *head = &handshake->head;
+  handshake->deflate = (struct wsp_deflate_terms){0};
+  for (size_t i = 0; i < head->header_count && !handshake->deflate.agreed; i++) {
+    struct wsp_header field = wsp_http_head_header(head, i);
+    if (wsp_slice_is(field.name, "sec-websocket-extensions"))
+      (void)wsp_deflate_terms_choose(field.value, keep_context, &handshake->deflate);
+  }
+  return handshake->deflate;
+}
+
 bool wsp_server_handshake_accept(const struct wsp_server_handshake *handshake, struct wsp_slice protocol,
                                  struct wsp_buffer *out) {
   char accept[WSP_ACCEPT_LENGTH + 1];
   char line[sizeof "Sec-WebSocket-Protocol: \r\n" + WSP_PROTOCOL_NAME_MAX] = "";
+  char extension[sizeof "Sec-WebSocket-Extensions: \r\n" + WSP_DEFLATE_TERMS_MAX] = "";
+  char terms[WSP_DEFLATE_TERMS_MAX];
   char response[WSP_RESPONSE_MAX];
   if (protocol.length > WSP_PROTOCOL_NAME_MAX)
     return false;
@@ -290,9 +305,13 @@ bool wsp_server_handshake_accept(const struct wsp_server_handshake *handshake, s
     return false;
   if (protocol.length > 0)
     snprintf(line, sizeof line, "Sec-WebSocket-Protocol: %.*s\r\n", (int)protocol.length, protocol.text);
+  if (handshake->deflate.agreed) {
+    wsp_deflate_terms_write(&handshake->deflate, terms);
+    snprintf(extension, sizeof extension, "Sec-WebSocket-Extensions: %s\r\n", terms);
+  }
   int length = snprintf(response, sizeof response,
                         "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
-                        "Sec-WebSocket-Accept: %s\r\n%s\r\n",
-                        accept, line);
+                        "Sec-WebSocket-Accept: %s\r\n%s%s\r\n",
+                        accept, line, extension);
   return wsp_buffer_append(out, response, (size_t)length);
 }

@@ -23,14 +23,15 @@
  *   503  no memory
  *   505  another major version of HTTP than 1
  * Host before the upgrade, the upgrade before version and key: the first that fails is reported.
- * Connection, Sec-WebSocket-Protocol and Sec-WebSocket-Extensions may come in several lines. No extension is
- * implemented, so offers of extensions are checked for their grammar and then ignored.
+ * Connection, Sec-WebSocket-Protocol and Sec-WebSocket-Extensions may come in several lines. Offers of
+ * extensions are checked for their grammar; one of permessage-deflate can be taken, all others are ignored.
  *
  * All slices point into the handshake's own buffer and live until wsp_server_handshake_free().
  */
 #pragma once
 
 #include "websocket/buffer.h"
+#include "websocket/deflate-terms.h"
 #include "websocket/http-head.h"
 #include "websocket/http-refusal.h"
 #include "websocket/limits.h"
@@ -84,7 +85,12 @@ struct wsp_slice wsp_server_handshake_protocol(const struct wsp_server_handshake
 bool wsp_server_handshake_choose_protocol(const struct wsp_server_handshake *handshake, const char *supported,
                                           struct wsp_slice *chosen);
 
-/* Appends the 101 response with Sec-WebSocket-Accept and, unless absent or empty, the chosen subprotocol (at most
- * WSP_PROTOCOL_NAME_MAX octets). False without memory or for a protocol that is longer. */
+/* Takes the first acceptable offer of permessage-deflate, over all Sec-WebSocket-Extensions headers; the response
+ * will say so. The terms are not `agreed` when there is none. Not called: no extension is used. `keep_context` false
+ * rules context takeover out. */
+struct wsp_deflate_terms wsp_server_handshake_choose_deflate(struct wsp_server_handshake *handshake, bool keep_context);
+
+/* Appends the 101 response with Sec-WebSocket-Accept, the terms of compression if some were chosen and, unless absent
+ * or empty, the chosen subprotocol (at most WSP_PROTOCOL_NAME_MAX octets). False without memory or for a protocol that is longer. */
 bool wsp_server_handshake_accept(const struct wsp_server_handshake *handshake, struct wsp_slice protocol,
                                  struct wsp_buffer *out);

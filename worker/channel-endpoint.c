@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/channel-endpoint.h"
 
-#include "websocket/frame.h"
 #include "websocket/utf8.h"
 #include "worker/peer.h"
 #include "worker/sending.h"
@@ -188,15 +187,14 @@ static const char *take_broadcast(struct wsw_server *server, const struct wsc_re
     return fault;
   if (text && !wsp_utf8_is_valid(payload, length))
     return "a text message that is not UTF-8";
-  struct wsp_frame_header frame = {
-      .fin = true, .opcode = text ? WSP_OPCODE_TEXT : WSP_OPCODE_BINARY, .payload_length = length};
-  uint8_t header[WSP_FRAME_HEADER_MAX];
-  size_t header_length = wsp_frame_header_encode(&frame, header);
+  struct wsp_broadcast broadcast;
+  wsp_broadcast_init(&broadcast, text, payload, length);
   for (uint32_t i = 0; i < count && !fault; i++) {
     struct wsw_peer *peer = wsw_peers_find(&server->peers, wsc_get_u64(targets + 8 * (size_t)i));
     if (peer)
-      fault = wsw_sending_frame(peer, header, header_length, payload, length);
+      fault = wsw_sending_broadcast(peer, &broadcast);
   }
+  wsp_broadcast_clear(&broadcast);
   return fault; /* only of a peer that the list names so often that its queue ran full */
 }
 

@@ -62,12 +62,22 @@ static const char *read_tls(struct wsw_configuration *configuration, const struc
   return NULL;
 }
 
+static const char *read_compression(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  uint32_t compression = 0;
+  if (wsc_control_find(record, WSC_FIELD_COMPRESSION, &field) &&
+      !read_number(record, WSC_FIELD_COMPRESSION, 0, 1, &compression))
+    return "CONFIGURE: compression is neither 0 nor 1";
+  configuration->compression = compression;
+  return NULL;
+}
+
 static const char *find_unknown(const struct wsc_control_record *record) {
   static const uint16_t known[] = {WSC_FIELD_VERSION,        WSC_FIELD_GENERATION,   WSC_FIELD_MAX_CLIENTS,
                                    WSC_FIELD_MAX_PER_CLIENT, WSC_FIELD_PROTOCOL,     WSC_FIELD_MAX_MESSAGE,
                                    WSC_FIELD_PING_INTERVAL,  WSC_FIELD_PONG_TIMEOUT, WSC_FIELD_HANDSHAKE_TIMEOUT,
-                                   WSC_FIELD_NAME,           WSC_FIELD_TLS,          WSC_FIELD_TLS_MIN_VERSION,
-                                   WSC_FIELD_KEY_PASSWORD};
+                                   WSC_FIELD_NAME,           WSC_FIELD_COMPRESSION,  WSC_FIELD_TLS,
+                                   WSC_FIELD_TLS_MIN_VERSION};
   uint16_t key;
   return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key)
              ? "CONFIGURE: holds a field that this version must know and does not"
@@ -91,5 +101,7 @@ const char *wsw_configuration_read(struct wsw_configuration *configuration, cons
     fault = read_texts(configuration, record);
   if (!fault)
     fault = read_tls(configuration, record);
+  if (!fault)
+    fault = read_compression(configuration, record);
   return fault;
 }

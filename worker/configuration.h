@@ -11,8 +11,9 @@ struct wsw_configuration {
   uint64_t max_message;
   uint32_t max_clients, max_per_client;
   uint64_t ping_interval, pong_timeout, handshake_timeout; /* milliseconds; 0: off */
-  uint32_t tls;                                            /* an enum wsc_tls */
-  uint32_t tls_min_version;                                /* as in the record, where there is TLS */
+  bool compression;
+  bool tls;
+  uint32_t tls_min_version; /* WSW_TLS_1_2 or WSW_TLS_1_3 */
   char protocols[WSW_PROTOCOLS_MAX + 1];
   char name[WSW_TITLE_MAX + 1];
 };

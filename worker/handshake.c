@@ -94,6 +94,16 @@ static bool open_peer(struct wsw_peer *peer, struct wsp_slice protocol) {
   return true;
 }
 
+/* Terms that fit the budget; without an acceptable offer nothing is compressed. False without memory. */
+static bool agree_on_compression(struct wsw_peer *peer) {
+  const struct wsp_deflate_pool *pool = peer->server->settings.deflate;
+  if (!pool)
+    return true;
+  struct wsp_deflate_terms terms =
+      wsp_server_handshake_choose_deflate(peer->handshake, wsp_deflate_pool_has_room(pool));
+  return !terms.agreed || wsp_connection_compress(&peer->connection, &terms);
+}
+
 static void accept_peer(struct wsw_peer *peer) {
   struct wsw_server *server = peer->server;
   struct wsp_slice protocol;
@@ -105,7 +115,7 @@ static void accept_peer(struct wsw_peer *peer) {
     refuse_protocol(peer);
     return;
   }
-  if (!wsp_server_handshake_accept(peer->handshake, protocol, &server->replies) ||
+  if (!agree_on_compression(peer) || !wsp_server_handshake_accept(peer->handshake, protocol, &server->replies) ||
       !wsw_peer_take_replies(peer, false)) {
     wsw_peer_drop(peer);
     return;

@@ -36,6 +36,7 @@
 #define WSW_STALL_MS 30000u             /* octets wait and none leaves: dropped, where no pong timeout says otherwise */
 #define WSW_CONTROL_BACKLOG (16u << 10) /* unsent Pongs of one peer from which on it is not read */
 #define WSW_GATHERED_MAX (64ull << 20)  /* unfinished messages over all peers, or twice the largest message */
+#define WSW_HISTORIES_MAX (16u << 20)   /* what compressing peers remember, all together; beyond: no context takeover */
 
 /* Sending. */
 #define WSW_MARK_OCTETS (16u << 10)          /* small messages share one mark in the outbox up to this many octets */

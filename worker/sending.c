@@ -111,9 +111,8 @@ const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t 
   return NULL;
 }
 
-const char *wsw_sending_frame(struct wsw_peer *peer, const uint8_t *header, size_t header_length,
-                              const uint8_t *payload, size_t length) {
-  uint32_t charge = WSC_MESSAGE_COST + (uint32_t)length;
+const char *wsw_sending_broadcast(struct wsw_peer *peer, struct wsp_broadcast *broadcast) {
+  uint32_t charge = WSC_MESSAGE_COST + (uint32_t)broadcast->length;
   const char *refusal = wsw_sending_refusal(peer);
   if (refusal)
     return refusal;
@@ -122,13 +121,12 @@ const char *wsw_sending_frame(struct wsw_peer *peer, const uint8_t *header, size
     return NULL;
   }
   struct wsw_outbox *outbox = wsw_peer_outbox(peer);
-  if (!outbox || !wsp_buffer_reserve(&outbox->octets, header_length + length)) {
+  size_t before = outbox ? wsw_outbox_length(outbox) : 0;
+  if (!outbox || wsp_broadcast_send(broadcast, &peer->connection, &outbox->octets) != WSP_SENT) {
     wsw_peer_drop(peer);
     return NULL;
   }
-  (void)wsp_buffer_append(&outbox->octets, header, header_length);
-  (void)wsp_buffer_append(&outbox->octets, payload, length);
-  account(peer, header_length + length, charge, length, false);
+  account(peer, wsw_outbox_length(outbox) - before, charge, broadcast->length, false);
   return NULL;
 }
 

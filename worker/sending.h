@@ -6,15 +6,15 @@
  */
 #pragma once
 
+#include "websocket/broadcast.h"
 #include "worker/peer.h"
 
 /* Whether a message may be sent at all: not to a queue that is full. */
 const char *wsw_sending_refusal(const struct wsw_peer *peer);
 
 const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t *data, size_t length, bool want_credit);
-/* One encoded frame (header and payload) for one of many peers; `length` is the payload's. */
-const char *wsw_sending_frame(struct wsw_peer *peer, const uint8_t *header, size_t header_length,
-                              const uint8_t *payload, size_t length);
+/* One message for one of many peers. */
+const char *wsw_sending_broadcast(struct wsw_peer *peer, struct wsp_broadcast *broadcast);
 const char *wsw_sending_close(struct wsw_peer *peer, uint16_t code, const uint8_t *reason, size_t length);
 void wsw_sending_want_drained(struct wsw_peer *peer);
 

@@ -95,6 +95,8 @@ void wsw_server_close(struct wsw_server *server) {
   wsw_peers_clear(&server->peers);
   wsw_outbox_pool_clear(&server->outboxes);
   wsp_buffer_clear(&server->replies);
+  wsp_deflate_pool_free(server->settings.deflate);
+  server->settings.deflate = NULL;
   wsw_tls_clear(&server->tls);
   wsw_loop_close(&server->loop);
 }
@@ -150,6 +152,8 @@ const char *wsw_server_configure(struct wsw_server *server, int listener_fd, int
   uint64_t twice = 2 * configuration->max_message;
   server->settings.max_message_size = configuration->max_message;
   server->settings.max_gathered = twice > WSW_GATHERED_MAX ? twice : WSW_GATHERED_MAX;
+  if (configuration->compression && !(server->settings.deflate = wsp_deflate_pool_new(WSW_HISTORIES_MAX)))
+    return "no memory";
   server->last_id = configuration->generation << 32;
   wsw_title_set(configuration->name);
   wsw_channel_init(server);

@@ -34,6 +34,7 @@ static struct wsd_state *sample(void) {
     server->options.max_message = 3;
     server->options.ping_interval = 4;
     server->options.pong_timeout = 5;
+    server->options.compression = number == 3;
   }
   return state;
 }
@@ -63,10 +64,12 @@ static void test_round_trip(void) {
   g_assert_cmpuint(server->options.server_port, ==, 8080);
   g_assert_cmpuint(server->options.max_message, ==, 3);
   g_assert_cmpuint(server->options.pong_timeout, ==, 5);
+  g_assert_true(server->options.compression);
   const struct wsd_kept_server *idle = after->servers->pdata[1];
   g_assert_null(idle->owner_label);
   g_assert_null(idle->options.server_ip);
   g_assert_false(idle->settled);
+  g_assert_false(idle->options.compression);
   wsd_state_free(before);
   wsd_state_free(after);
   close(fd);

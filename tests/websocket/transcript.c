@@ -209,16 +209,24 @@ static void receive_piece(struct wsp_connection *connection, uint8_t *piece, siz
       *failed = event;
   }
   g_assert_cmpuint(at, ==, length);
-  g_assert_true(connection->gather || connection->settings->gathered == 0);
+  const bool holds_inflater = connection->deflate && connection->deflate->inflater;
+  g_assert_cmpuint(connection->settings->gathered, ==,
+                   connection->gather_capacity + (holds_inflater ? WSP_INFLATER_COST : 0));
 }
 
 char *receive_transcript(const GByteArray *octets, enum wsp_role role, struct cutting cutting,
                          struct wsp_settings *settings, char **wrote) {
+  return receive_transcript_on_terms(octets, role, cutting, settings, NULL, wrote);
+}
+
+char *receive_transcript_on_terms(const GByteArray *octets, enum wsp_role role, struct cutting cutting,
+                                  struct wsp_settings *settings, const struct wsp_deflate_terms *terms, char **wrote) {
   struct wsp_connection connection;
   struct wsp_buffer out = {0};
   struct wsp_event failed = {0};
   GString *transcript = g_string_new(NULL);
   wsp_connection_init(&connection, role, settings);
+  g_assert_true(!terms || wsp_connection_compress(&connection, terms));
   for (size_t at = 0, piece_length; at < octets->len; at += piece_length) {
     g_autofree uint8_t *piece = next_piece(octets->data, octets->len, at, cutting, &piece_length);
     receive_piece(&connection, piece, piece_length, &out, transcript, &failed);
@@ -237,17 +245,23 @@ char *receive_transcript(const GByteArray *octets, enum wsp_role role, struct cu
   return g_string_free(transcript, FALSE);
 }
 
-void assert_exchange(const char *script, enum wsp_role role, const struct wsp_settings *settings, const char *events,
-                     const char *wrote) {
-  g_autoptr(GByteArray) octets = script_octets(script, role);
+void assert_transcripts(const GByteArray *octets, enum wsp_role role, const struct wsp_settings *settings,
+                        const struct wsp_deflate_terms *terms, const char *events, const char *wrote) {
   struct cutting cutting;
   for (size_t round = 0; next_cutting(octets->len, &round, &cutting);) {
     struct wsp_settings own = *settings;
     g_autofree char *seen_wrote = NULL;
-    g_autofree char *seen = receive_transcript(octets, role, cutting, &own, &seen_wrote);
+    g_autofree char *seen = receive_transcript_on_terms(octets, role, cutting, &own, terms, &seen_wrote);
     if (strcmp(seen, events) != 0 || strcmp(seen_wrote, wrote) != 0)
-      g_test_message("role %d, script '%s', cut at %zu and every %zu", role, script, cutting.first, cutting.others);
+      g_test_message("role %d, cut at %zu and every %zu", role, cutting.first, cutting.others);
     g_assert_cmpstr(seen, ==, events);
     g_assert_cmpstr(seen_wrote, ==, wrote);
   }
+}
+
+void assert_exchange(const char *script, enum wsp_role role, const struct wsp_settings *settings, const char *events,
+                     const char *wrote) {
+  g_autoptr(GByteArray) octets = script_octets(script, role);
+  g_test_message("script '%s'", script);
+  assert_transcripts(octets, role, settings, NULL, events, wrote);
 }

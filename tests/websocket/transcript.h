@@ -27,11 +27,19 @@ struct cutting;
 char *receive_transcript(const GByteArray *octets, enum wsp_role role, struct cutting cutting,
                          struct wsp_settings *settings, char **wrote);
 
+/* As above, on a connection that compresses on these terms (NULL: it does not). Settings need a pool then. */
+char *receive_transcript_on_terms(const GByteArray *octets, enum wsp_role role, struct cutting cutting,
+                                  struct wsp_settings *settings, const struct wsp_deflate_terms *terms, char **wrote);
+
 /* Frames as a connection of `writer` wrote them. */
 char *frames_transcript(const uint8_t *octets, size_t length, enum wsp_role writer);
 
 /* Settings as tests want them: 1 MiB messages, no bound on gathering, a counting mask. */
 struct wsp_settings test_settings(void);
+
+/* Feeds the octets in every cutting and compares both transcripts. */
+void assert_transcripts(const GByteArray *octets, enum wsp_role role, const struct wsp_settings *settings,
+                        const struct wsp_deflate_terms *terms, const char *events, const char *wrote);
 
 /* Feeds the script in every cutting and compares both transcripts. */
 void assert_exchange(const char *script, enum wsp_role role, const struct wsp_settings *settings, const char *events,

@@ -68,7 +68,8 @@ def test_a_configuration_without_one_field_is_refused_with_a_sentence(start, fie
 @pytest.mark.parametrize("field, value", [
     ("version", 2), ("generation", 1 << 32), ("max_clients", 0), ("max_clients", 65536), ("max_per_client", 0),
     ("max_per_client", 65536), ("max_message", 0), ("max_message", (256 << 20) + 1), ("protocol", "x" * 1025),
-    ("ping_interval", 86401), ("pong_timeout", 86401), ("handshake_timeout", 0), ("handshake_timeout", 3601)])
+    ("ping_interval", 86401), ("pong_timeout", 86401), ("handshake_timeout", 0), ("handshake_timeout", 3601),
+    ("compression", 2)])
 def test_a_configuration_out_of_bounds_is_refused_with_a_sentence(start, field, value):
     assert configure_answer(start, **{field: value})
 
