@@ -247,11 +247,12 @@ static const char *list(struct wsw_server *server, const struct wsc_control_reco
 static const char *close_connection(struct wsw_server *server, const struct wsc_control_record *record) {
   uint64_t id;
   uint32_t code;
-  struct wsc_control_field reason = {.value = (const uint8_t *)"", .length = 0};
+  struct wsc_control_field reason;
   if (!wsc_control_get_u64(record, WSC_FIELD_CONNECTION, &id) || !wsc_control_get_u32(record, WSC_FIELD_CODE, &code) ||
       code > UINT16_MAX || !wsp_close_code_is_sendable((uint16_t)code))
     return "CLOSE: connection or code are missing or not possible";
-  (void)wsc_control_find(record, WSC_FIELD_REASON, &reason);
+  if (!wsc_control_find(record, WSC_FIELD_REASON, &reason))
+    reason = (struct wsc_control_field){0};
   struct wsw_peer *peer = wsw_peers_find(&server->peers, id);
   bool found = peer && !wsw_peer_is_closing(peer);
   if (found) {

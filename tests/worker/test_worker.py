@@ -450,6 +450,13 @@ def test_an_administrator_closes_a_connection_and_is_told_whether_there_was_one(
     assert close(peer.id) == 0
 
 
+def test_an_administrator_closes_a_connection_without_giving_a_reason(start):
+    worker = start()
+    peer = worker.open()
+    assert worker.control.ask(cc.CONTROL_CLOSE, cc.RESULT, connection=peer.id, code=4444).get(cc.F_FOUND) == 1
+    assert peer.receive_close() == (4444, "")
+
+
 def test_counters_tell_what_happened(start):
     worker = start()
     peer = worker.open()
