@@ -6,8 +6,8 @@
 #define ZLIB_CONST
 #include <zlib.h>
 
-#define LEVEL 1      /* see docs/compression.md for how these two were chosen */
-#define MEMORY 6     /* memLevel */
+#define LEVEL 2      /* see docs/compression.md for how these two were chosen */
+#define MEMORY 5     /* memLevel */
 #define BITS_LEAST 9 /* of zlib's raw deflate */
 #define BITS_MOST 15
 

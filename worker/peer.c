@@ -188,6 +188,8 @@ void wsw_peer_report_closed(struct wsw_peer *peer, bool clean) {
 
 static void go(struct wsw_peer *peer) {
   struct wsw_server *server = peer->server;
+  if (server->held.peer == peer)
+    server->held.peer = NULL;
   wsw_loop_watch(&server->loop, &peer->watch, 0);
   wsw_timers_cancel(&server->loop.timers, &peer->timer);
   wsw_transport_close(&peer->transport);
@@ -376,16 +378,27 @@ static void conclude(struct wsw_peer *peer) {
   wsw_peer_flush(peer);
 }
 
+/* The app side no longer keeps up: the rest waits. */
+static void hold(struct wsw_peer *peer, const uint8_t *octets, size_t length) {
+  struct wsw_held *held = &peer->server->held;
+  memmove(held->octets, octets, length);
+  held->length = length;
+  held->peer = peer;
+}
+
 static void take_frames(struct wsw_peer *peer, uint8_t *octets, size_t length) {
   struct wsp_event event;
-  bool goes_on = true;
+  bool goes_on = true, waits = false;
   do {
     size_t consumed = 0;
     wsp_connection_receive(&peer->connection, octets, length, &consumed, &peer->server->replies, &event);
     octets += consumed;
     length -= consumed;
     goes_on = take_event(peer, &event);
-  } while (goes_on && event.type != WSP_EVENT_NONE);
+    waits = goes_on && length && !wsw_server_reads(peer->server);
+  } while (goes_on && !waits && event.type != WSP_EVENT_NONE);
+  if (waits)
+    hold(peer, octets, length);
   if (!wsw_peer_take_replies(peer, true)) {
     wsw_peer_drop(peer);
     return;
@@ -411,6 +424,12 @@ static void take_octets(struct wsw_peer *peer, uint8_t *octets, size_t length) {
     if (peer->discarded > WSW_LINGER_OCTETS && peer->state != WSW_PEER_GONE)
       wsw_peer_drop(peer);
   }
+}
+
+void wsw_peer_take_held(struct wsw_server *server) {
+  struct wsw_peer *peer = server->held.peer;
+  server->held.peer = NULL;
+  take_octets(peer, server->held.octets, server->held.length);
 }
 
 /* The peer closed its side, or the connection broke. */

@@ -114,6 +114,9 @@ void wsw_peer_drop(struct wsw_peer *peer);
 /* The server stops: Close frame or 503. */
 void wsw_peer_stop(struct wsw_peer *peer, uint16_t code);
 
+/* Goes on with what was read of a peer before reading was paused. */
+void wsw_peer_take_held(struct wsw_server *server);
+
 /* Sets watch and timer anew after anything they depend on has changed. */
 void wsw_peer_refresh(struct wsw_peer *peer);
 void wsw_peer_set_timer(struct wsw_peer *peer);

@@ -267,6 +267,10 @@ static void leave(struct wsw_server *server) {
 bool wsw_server_turn(struct wsw_server *server, int max_wait) {
   if (server->phase == WSW_PHASE_FINISHED)
     return false;
+  if (server->held.peer && wsw_server_reads(server)) {
+    wsw_peer_take_held(server);
+    max_wait = 0;
+  }
   if (!wsw_loop_turn(&server->loop, server->eager ? 0 : max_wait))
     wsw_server_fail(server, WSW_EXIT_SYSTEM, "waiting for events failed");
   read_on(server);

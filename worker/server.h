@@ -6,7 +6,7 @@
  *
  * One wake-up (wsw_server_turn) is: handle what is ready and what has expired, then write everything that was queued meanwhile, each
  * peer once and the channel once. Peers are read and accepted only while the app side keeps up: there is a channel, and the events
- * that wait for it are below their bound.
+ * that wait for it are below their bound. Whoever was being read when they reached it is stopped in the middle.
  */
 #pragma once
 
@@ -36,6 +36,14 @@ enum wsw_phase {
   WSW_PHASE_SERVING,
   WSW_PHASE_STOPPING,
   WSW_PHASE_FINISHED,
+};
+
+/* Octets of the one peer in whose middle reading was paused. A few of them may inflate to megabytes of events, so they wait
+ * until reading begins again, and then come before everything else: so there is never more than one such peer. */
+struct wsw_held {
+  struct wsw_peer *peer; /* NULL: nothing is held */
+  size_t length;
+  uint8_t octets[WSW_RECEIVE_ROOM];
 };
 
 struct wsw_server {
@@ -69,6 +77,7 @@ struct wsw_server {
   const char *(*lock_in)(struct wsw_server *server);
   struct wsp_buffer replies;          /* what the engine owes while one peer is read */
   uint8_t received[WSW_RECEIVE_ROOM]; /* what was read of one peer */
+  struct wsw_held held;
 };
 
 /* Takes over the control socket. False with errno when the kernel refuses. */
