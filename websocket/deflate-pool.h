@@ -2,9 +2,9 @@
 /*
  * zlib's streams, shared by all connections that share their settings, and the budget for what connections remember.
  *
- * A zlib stream is large (a deflater with a window of 32 KiB takes 192 KiB, an inflater 40 KiB), and between two
+ * A zlib stream is large (a deflater with a window of 32 KiB takes 150 KiB, an inflater 40 KiB), and between two
  * messages all that matters of it is the window's content. So no connection owns one: a message is compressed with the
- * one deflater of that window size, made on first use and then kept, after telling it what the connection sent before (its
+ * one deflater of that window size, made on first use and then kept (all together: WSP_DEFLATERS_COST), after telling it what the connection sent before (its
  * history, see deflate.h). A message that arrives borrows an inflater until it is whole.
  *
  * The budget counts octets of histories: a connection reserves what it may have to remember when terms are agreed

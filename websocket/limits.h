@@ -27,6 +27,7 @@
 #define WSP_DEFLATE_CLIENT_BITS 12         /* the window a client is asked to keep to, where it lets itself be asked */
 #define WSP_DEFLATE_SENT_HISTORY_MAX 4096u /* octets remembered of what was sent to one peer */
 #define WSP_DEFLATE_RECEIVED_HISTORY_MAX 32768u /* ... and of what one peer sent, as its window asks for */
-#define WSP_DEFLATE_SLACK 1024u       /* octets by which a compressed message may be larger than zlib would make it */
-#define WSP_DEFLATE_IDLE_INFLATERS 2u /* inflaters kept for reuse */
-#define WSP_INFLATER_COST (44u << 10) /* what a connection is charged for the inflater it holds in mid-message */
+#define WSP_DEFLATE_SLACK 1024u         /* octets by which a compressed message may be larger than zlib would make it */
+#define WSP_DEFLATE_IDLE_INFLATERS 2u   /* inflaters kept for reuse */
+#define WSP_INFLATER_COST (44u << 10)   /* what a connection is charged for the inflater it holds in mid-message */
+#define WSP_DEFLATERS_COST (448u << 10) /* octets of all deflaters, one for each size of window, made on first use */

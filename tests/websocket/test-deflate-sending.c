@@ -91,8 +91,8 @@ static void converse(enum wsp_role role, uint8_t bits, gboolean takeover) {
   *(role == WSP_SERVER ? &terms.server_no_takeover : &terms.client_no_takeover) = !takeover;
   open_connection(&connection, role, &settings, &terms);
   g_autoptr(GByteArray) random = noise(1000);
-  for (unsigned i = 0; i < 60; i++) {
-    g_autoptr(GByteArray) message = prose(i, (size_t)i * i * 23 + 1);
+  for (unsigned i = 0; i < 30; i++) {
+    g_autoptr(GByteArray) message = prose(i, (size_t)i * i * 50 + 1);
     bool compressed = send_and_read(&connection, message, peer, takeover);
     g_assert_true(compressed == (message->len >= WSP_DEFLATE_MIN));
     if (i % 7 == 0)

@@ -4,12 +4,14 @@
  * second, and so on until it comes through. Nothing may crash, leak or tell a lie.
  */
 #include "tests/websocket/transcript.h"
+#include "websocket/broadcast.h"
 #include "websocket/client-handshake.h"
 
 #include <stdlib.h>
 #include <string.h>
 
 static size_t allocations_left = SIZE_MAX;
+static size_t octets_asked_for;
 
 static bool may_allocate(void) {
   if (allocations_left == SIZE_MAX)
@@ -30,9 +32,11 @@ void *__wrap_realloc(void *block, size_t size);
 char *__wrap_strdup(const char *text);
 
 void *__wrap_malloc(size_t size) {
+  octets_asked_for += size;
   return may_allocate() ? __real_malloc(size) : NULL;
 }
 void *__wrap_calloc(size_t count, size_t size) {
+  octets_asked_for += count * size;
   return may_allocate() ? __real_calloc(count, size) : NULL;
 }
 void *__wrap_realloc(void *block, size_t size) {
@@ -134,6 +138,87 @@ static void test_sending(void) {
   play(sending_scene, 2);
 }
 
+static const struct wsp_deflate_terms terms = {.agreed = true, .server_bits = 15, .client_bits = 15};
+
+/* One message by itself and one to all, both compressed. Without memory for that they may go as they are. */
+static bool send_compressed(struct wsp_connection *connection, struct wsp_buffer *out) {
+  static const uint8_t data[1000] = {0};
+  struct wsp_broadcast broadcast;
+  wsp_broadcast_init(&broadcast, false, data, sizeof data);
+  bool small = true;
+  for (unsigned i = 0; i < 3; i++) {
+    const size_t before = wsp_buffer_length(out);
+    enum wsp_send_result result = i == 1 ? wsp_broadcast_send(&broadcast, connection, out)
+                                         : wsp_connection_send(connection, false, data, sizeof data, out);
+    const size_t added = wsp_buffer_length(out) - before;
+    g_assert_true(result == WSP_SENT || result == WSP_SEND_NO_MEMORY);
+    g_assert_true(result == WSP_SENT ? added == 4 + sizeof data || (added > 0 && added < 50) : added == 0);
+    small = small && result == WSP_SENT && added < 50;
+  }
+  wsp_broadcast_clear(&broadcast);
+  return small && connection->deflate->sent.length == 3 * sizeof data;
+}
+
+/* A message in two fragments, and one that refers to it. */
+static bool receive_compressed(struct wsp_connection *connection, struct wsp_buffer *out) {
+  g_autoptr(GByteArray) octets = script_octets("41:%F2%48%CD 80:%C9%C9%07%00 C1:%F2%00%11%00%00", WSP_SERVER);
+  unsigned messages = 0;
+  for (size_t at = 0, consumed; at < octets->len && !wsp_connection_failed(connection); at += consumed) {
+    struct wsp_event event;
+    wsp_connection_receive(connection, octets->data + at, octets->len - at, &consumed, out, &event);
+    g_assert_true(event.type != WSP_EVENT_FAILED || event.code == WSP_CLOSE_TRY_AGAIN);
+    g_assert_true(event.type != WSP_EVENT_MESSAGE || (event.length == 5 && memcmp(event.data, "Hello", 5) == 0));
+    messages += event.type == WSP_EVENT_MESSAGE;
+  }
+  return messages == 2;
+}
+
+static bool compression_scene(void) {
+  struct wsp_settings settings = test_settings();
+  struct wsp_connection connection;
+  struct wsp_buffer out = {0};
+  bool came_through = false;
+  settings.deflate = wsp_deflate_pool_new(1 << 20);
+  if (!settings.deflate)
+    return false;
+  wsp_connection_init(&connection, WSP_SERVER, &settings);
+  if (wsp_connection_compress(&connection, &terms)) {
+    came_through = send_compressed(&connection, &out);
+    came_through = receive_compressed(&connection, &out) && came_through;
+  }
+  wsp_connection_clear(&connection);
+  g_assert_cmpuint(settings.gathered, ==, 0);
+  g_assert_cmpuint(wsp_deflate_pool_reserved(settings.deflate), ==, 0);
+  wsp_deflate_pool_free(settings.deflate);
+  wsp_buffer_clear(&out);
+  return came_through;
+}
+
+static void test_compression(void) {
+  play(compression_scene, 12);
+}
+
+/* Not of failing, but of how much is asked for: what a connection is charged in mid-message, and what all deflaters together
+ * may take of a server, one for each window size. */
+static void test_streams_cost_what_is_said(void) {
+  struct wsp_deflate_pool *pool = wsp_deflate_pool_new(0);
+  g_autofree uint8_t *message = g_malloc0(1000), *room = g_malloc(1000 + WSP_DEFLATE_TAIL);
+  octets_asked_for = 0;
+  struct wsp_inflater *inflater = wsp_inflater_take(pool, (struct wsp_octets){0});
+  g_assert_nonnull(inflater);
+  g_assert_cmpuint(octets_asked_for, >, 32768);
+  g_assert_cmpuint(octets_asked_for, <=, WSP_INFLATER_COST);
+  wsp_inflater_give_back(pool, inflater);
+  octets_asked_for = 0;
+  for (unsigned twice = 0; twice < 2; twice++)
+    for (uint8_t bits = 8; bits <= 15; bits++)
+      g_assert_cmpuint(
+          wsp_deflate_pool_compress(pool, bits, (struct wsp_octets){0}, (struct wsp_octets){message, 1000}, room), >,
+          0);
+  g_assert_cmpuint(octets_asked_for, <=, WSP_DEFLATERS_COST);
+  wsp_deflate_pool_free(pool);
+}
+
 static bool server_handshake_scene(void) {
   static const char line[] = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
                              "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\nSec-WebSocket-Version: 13\r\nX: ";
@@ -194,6 +279,8 @@ int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/no-memory/receiving-fails-the-connection-and-nothing-else", test_receiving);
   g_test_add_func("/no-memory/sending-appends-whole-frames-or-nothing", test_sending);
+  g_test_add_func("/no-memory/compression-fails-the-connection-or-does-without", test_compression);
+  g_test_add_func("/no-memory/streams-cost-what-is-said", test_streams_cost_what_is_said);
   g_test_add_func("/no-memory/handshakes-are-refused", test_handshakes);
   return g_test_run();
 }
