@@ -109,6 +109,17 @@ static z_stream *find_deflater(struct wsp_deflate_pool *pool, uint8_t bits) {
   return pool->deflaters[bits];
 }
 
+/* Pictures and music are compressed already: a look at the beginning tells, before much time is spent. */
+static bool is_promising(z_stream *stream, size_t length) {
+  if (length < 2 * WSP_DEFLATE_PROBE)
+    return true;
+  stream->avail_in = WSP_DEFLATE_PROBE;
+  if (deflate(stream, Z_BLOCK) != Z_OK || stream->avail_in > 0)
+    return false;
+  stream->avail_in = (uInt)length - WSP_DEFLATE_PROBE;
+  return stream->total_out < WSP_DEFLATE_PROBE - WSP_DEFLATE_PROBE / 16;
+}
+
 size_t wsp_deflate_pool_compress(struct wsp_deflate_pool *pool, uint8_t bits, struct wsp_octets history,
                                  struct wsp_octets message, uint8_t *room) {
   z_stream *stream = message.length > 0 && message.length <= WSP_DEFLATE_MAX ? find_deflater(pool, bits) : NULL;
@@ -121,6 +132,8 @@ size_t wsp_deflate_pool_compress(struct wsp_deflate_pool *pool, uint8_t bits, st
   stream->avail_in = (uInt)message.length;
   stream->next_out = room;
   stream->avail_out = (uInt)space;
+  if (!is_promising(stream, message.length))
+    return 0;
   /* With room left over, all has been written and flushed; otherwise it is at least as long as the message. */
   if (deflate(stream, Z_SYNC_FLUSH) != Z_OK || stream->avail_in > 0 || stream->avail_out == 0)
     return 0;

@@ -48,7 +48,8 @@ struct wsp_octets {
 };
 
 /* Compresses a message of at most WSP_DEFLATE_MAX octets to `room`, which has space for message.length + WSP_DEFLATE_TAIL, and never
- * refers back further than 2^bits octets (8 to 15). Returns how many octets there are without that tail, or 0: there is no memory, or it would not become smaller. */
+ * refers back further than 2^bits octets (8 to 15). Returns how many octets there are without that tail, or 0: there is no memory, or it would not become
+ * smaller, or a long one does not look as if it would. */
 size_t wsp_deflate_pool_compress(struct wsp_deflate_pool *pool, uint8_t bits, struct wsp_octets history,
                                  struct wsp_octets message, uint8_t *room);
 

@@ -22,10 +22,11 @@
 #define WSP_MESSAGE_MAX_DEFAULT 5242864u /* octets of one received message unless the application says otherwise */
 
 /* Compression (RFC 7692). */
-#define WSP_DEFLATE_MIN 128u               /* octets of the smallest message that is compressed */
-#define WSP_DEFLATE_MAX (1u << 20)         /* ... and of the largest: others wait while one is compressed */
-#define WSP_DEFLATE_CLIENT_BITS 12         /* the window a client is asked to keep to, where it lets itself be asked */
-#define WSP_DEFLATE_SENT_HISTORY_MAX 4096u /* octets remembered of what was sent to one peer */
+#define WSP_DEFLATE_MIN 128u       /* octets of the smallest message that is compressed */
+#define WSP_DEFLATE_MAX (1u << 20) /* ... and of the largest: others wait while one is compressed */
+#define WSP_DEFLATE_PROBE 16384u   /* octets of a message at least twice as long that have to become smaller first */
+#define WSP_DEFLATE_CLIENT_BITS 12 /* the window a client is asked to keep to, where it lets itself be asked */
+#define WSP_DEFLATE_SENT_HISTORY_MAX 4096u      /* octets remembered of what was sent to one peer */
 #define WSP_DEFLATE_RECEIVED_HISTORY_MAX 32768u /* ... and of what one peer sent, as its window asks for */
 #define WSP_DEFLATE_SLACK 1024u         /* octets by which a compressed message may be larger than zlib would make it */
 #define WSP_DEFLATE_IDLE_INFLATERS 2u   /* inflaters kept for reuse */

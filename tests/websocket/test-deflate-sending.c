@@ -143,6 +143,13 @@ static void test_only_what_is_worth_it_is_compressed(void) {
     g_assert_null(another.deflate->sent.octets);
     wsp_connection_clear(&another);
   }
+  /* What begins like a picture is not looked at to its end; what is short, is. */
+  for (size_t length = WSP_DEFLATE_PROBE; length <= 4 * WSP_DEFLATE_PROBE; length += WSP_DEFLATE_PROBE / 2) {
+    g_autoptr(GByteArray) message = noise(length);
+    memset(message->data + WSP_DEFLATE_PROBE, 0, length - WSP_DEFLATE_PROBE);
+    (void)sent_length(&connection, message, &rsv);
+    g_assert_true((rsv != 0) == (length > WSP_DEFLATE_PROBE && length < 2 * WSP_DEFLATE_PROBE));
+  }
   struct wsp_buffer out = {0};
   g_autoptr(GByteArray) text = prose(0, 1000);
   uint8_t *payload;
