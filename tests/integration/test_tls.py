@@ -3,6 +3,7 @@
 
 import contextlib
 import ctypes
+import errno
 import fcntl
 import os
 import socket
@@ -469,6 +470,8 @@ class Hanging:
     def __init__(self, path):
         libc = ctypes.CDLL(None, use_errno=True)
         self.fd = libc.fanotify_init(self.FAN_CLASS_CONTENT | 1, os.O_RDONLY)
+        if self.fd < 0 and ctypes.get_errno() in (errno.EPERM, errno.ENOSYS):
+            pytest.skip("only root may make a file hang")
         mark = (self.fd, self.FAN_MARK_ADD, ctypes.c_uint64(self.FAN_ACCESS_PERM), -100, os.fsencode(path))
         assert self.fd >= 0 and libc.fanotify_mark(*mark) == 0, os.strerror(ctypes.get_errno())
 
