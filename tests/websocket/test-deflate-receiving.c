@@ -25,9 +25,7 @@ static struct wsp_settings compressing_settings(void) {
 static void check_with(struct wsp_settings *settings, const struct wsp_deflate_terms *terms, const char *script,
                        const char *events, const char *wrote) {
   for (enum wsp_role role = WSP_SERVER; role <= WSP_CLIENT; role++) {
-    g_autoptr(GByteArray) octets = script_octets(script, role);
-    g_test_message("script '%s'", script);
-    assert_transcripts(octets, role, settings, terms, events, wrote);
+    assert_exchange_on_terms(script, role, settings, terms, events, wrote);
     g_assert_cmpuint(wsp_deflate_pool_reserved(settings->deflate), ==, 0);
   }
 }
@@ -79,7 +77,19 @@ static void test_context_is_kept_only_where_agreed(void) {
   check(&alone, "C1:" HELLO " C1:" HELLO, "text:Hello text:Hello", "");
   check(&alone, "C1:" HELLO " C1:" AGAIN, "text:Hello failed:1007", "close:1007");
   check(&full, "C1:" AGAIN, "failed:1007", "close:1007");
-  /* 262 octets, the first of them "Hello": with a window of 8 bits that is forgotten. */
+  /* each direction by itself */
+  struct wsp_settings settings = compressing_settings();
+  for (enum wsp_role role = WSP_SERVER; role <= WSP_CLIENT; role++) {
+    struct wsp_deflate_terms from_server = full, from_client = full;
+    from_server.client_no_takeover = true;
+    from_client.server_no_takeover = true;
+    const bool is_client = role == WSP_CLIENT;
+    assert_exchange_on_terms("C1:" HELLO " C1:" AGAIN, role, &settings, is_client ? &from_server : &from_client,
+                             "text:Hello text:Hello", "");
+    assert_exchange_on_terms("C1:" HELLO " C1:" AGAIN, role, &settings, is_client ? &from_client : &from_server,
+                             "text:Hello failed:1007", "close:1007");
+  }
+  wsp_deflate_pool_free(settings.deflate);
   const struct wsp_deflate_terms small = {.agreed = true, .server_bits = 8, .client_bits = 8};
   check(&small, "C1:" HELLO " C1:" AGAIN, "text:Hello text:Hello", "");
 }
@@ -108,9 +118,8 @@ static void test_damaged_data_fails_the_connection(void) {
       "C1:%F2%02%11%00%00",          /* refers to what never was */
       "C1:%00%00%00%FF%FF",          /* the octets that are to be cut off, left there */
   };
-  for (size_t i = 0; i < G_N_ELEMENTS(wrong) - 1; i++)
+  for (size_t i = 0; i < G_N_ELEMENTS(wrong); i++)
     check(&full, wrong[i], "failed:1007", "close:1007");
-  check(&full, wrong[G_N_ELEMENTS(wrong) - 1], "failed:1007", "close:1007");
 }
 
 static void test_a_last_block_may_be_followed_by_others(void) {
@@ -143,8 +152,6 @@ static void converse(int level, int bits, const struct wsp_deflate_terms *terms,
     g_autofree char *text = g_strdup_printf("{\"volume\":%u,\"channel\":\"news\",\"%u\":%u}", i % 7, i * i, i * 7919);
     g_autoptr(GByteArray) compressed = peer_deflate(peer, text, strlen(text), takeover);
     append_frame(octets, 0xC1, compressed->data, compressed->len);
-    for (char *brace = text; (brace = strchr(brace, '%'));)
-      g_assert_not_reached();
     g_string_append_printf(expected, "%stext:%s", i ? " " : "", text);
   }
   struct cutting cuttings[] = {{0, SIZE_MAX / 2}, {0, 1}, {0, 7}, {5, 100}};
@@ -219,6 +226,9 @@ static void test_the_limit_holds_over_fragments_and_cuts(void) {
   settings.max_message_size = 10;
   check_with(&settings, &full, "41:%00%05%00%FA%FFHello 80:%00%05%00%FA%FFHello%00", "text:HelloHello", "");
   check_with(&settings, &full, "41:%00%05%00%FA%FFHello 00:%00%06%00%F9%FFHello!", "failed:1009", "close:1009");
+  settings.max_message_size = 5;
+  check_with(&settings, &full, "C1:%F3%48%CD%C9%C9%07%00%00 C1:%F3%48%CD%C9%C9%07%00 C1:" AGAIN,
+             "text:Hello text:Hello text:Hello", ""); /* the last block ends where the limit is */
   settings.max_message_size = 4;
   check_with(&settings, &full, "C1:" HELLO, "failed:1009", "close:1009");
   check_with(&settings, &full, "81:Hell C1:%00", "text:Hell text:", "");
@@ -237,12 +247,10 @@ static void test_a_header_that_promises_too_much_is_refused_before_its_payload(v
   g_autofree char *over_fragments = g_strdup_printf("42:%%00 =00FE%04X00000000", bound);
   for (unsigned i = 0; i < 3; i++) {
     const char *const scripts[] = {just, beyond, over_fragments};
-    g_autoptr(GByteArray) octets = script_octets(scripts[i], WSP_SERVER);
-    assert_transcripts(octets, WSP_SERVER, &settings, &full, i ? "failed:1009" : "", i ? "close:1009" : "");
+    assert_exchange_on_terms(scripts[i], WSP_SERVER, &settings, &full, i ? "failed:1009" : "", i ? "close:1009" : "");
   }
   settings.max_message_size = UINT64_MAX;
-  g_autoptr(GByteArray) longest = script_octets("42:%00 =807F7FFFFFFFFFFFFFFF", WSP_CLIENT);
-  assert_transcripts(longest, WSP_CLIENT, &settings, &full, "failed:1009", "close:1009");
+  assert_exchange_on_terms("42:%00 =807F7FFFFFFFFFFFFFFF", WSP_CLIENT, &settings, &full, "failed:1009", "close:1009");
   wsp_deflate_pool_free(settings.deflate);
 }
 

@@ -45,7 +45,8 @@ static void check_answer(const char *offers, bool keep_context, const char *expe
   struct wsp_deflate_terms terms;
   g_autofree char *lines = g_strdup_printf("Sec-WebSocket-Extensions: %s\r\n", offers);
   g_autofree char *answer = answer_to_lines(lines, keep_context, &terms);
-  g_test_message("%s", offers);
+  if (g_strcmp0(answer, expected) != 0)
+    g_test_message("%s", offers);
   g_assert_cmpstr(answer, ==, expected);
   if (!expected)
     return;
@@ -239,9 +240,9 @@ static void test_the_client_holds_the_answer_to_the_letter(void) {
       struct wsp_client_handshake *handshake = ask(compression, &out);
       const struct wsp_deflate_terms *expected = &answers[i].terms;
       g_autofree char *lines = g_strdup_printf("Sec-WebSocket-Extensions: %s\r\n", answers[i].answer);
-      g_test_message("%s", answers[i].answer);
       bool good = take_answer(handshake, lines) == WSP_HANDSHAKE_DONE;
-      g_assert_true(good == (compression && expected->agreed));
+      if (good != (compression && expected->agreed))
+        g_error("%s", answers[i].answer);
       g_assert_true(good || wsp_client_handshake_fault(handshake));
       const struct wsp_deflate_terms terms = wsp_client_handshake_deflate(handshake);
       if (good) {

@@ -245,15 +245,16 @@ char *receive_transcript_on_terms(const GByteArray *octets, enum wsp_role role, 
   return g_string_free(transcript, FALSE);
 }
 
-void assert_transcripts(const GByteArray *octets, enum wsp_role role, const struct wsp_settings *settings,
-                        const struct wsp_deflate_terms *terms, const char *events, const char *wrote) {
+void assert_exchange_on_terms(const char *script, enum wsp_role role, const struct wsp_settings *settings,
+                              const struct wsp_deflate_terms *terms, const char *events, const char *wrote) {
+  g_autoptr(GByteArray) octets = script_octets(script, role);
   struct cutting cutting;
   for (size_t round = 0; next_cutting(octets->len, &round, &cutting);) {
     struct wsp_settings own = *settings;
     g_autofree char *seen_wrote = NULL;
     g_autofree char *seen = receive_transcript_on_terms(octets, role, cutting, &own, terms, &seen_wrote);
     if (strcmp(seen, events) != 0 || strcmp(seen_wrote, wrote) != 0)
-      g_test_message("role %d, cut at %zu and every %zu", role, cutting.first, cutting.others);
+      g_test_message("role %d, script '%s', cut at %zu and every %zu", role, script, cutting.first, cutting.others);
     g_assert_cmpstr(seen, ==, events);
     g_assert_cmpstr(seen_wrote, ==, wrote);
   }
@@ -261,7 +262,5 @@ void assert_transcripts(const GByteArray *octets, enum wsp_role role, const stru
 
 void assert_exchange(const char *script, enum wsp_role role, const struct wsp_settings *settings, const char *events,
                      const char *wrote) {
-  g_autoptr(GByteArray) octets = script_octets(script, role);
-  g_test_message("script '%s'", script);
-  assert_transcripts(octets, role, settings, NULL, events, wrote);
+  assert_exchange_on_terms(script, role, settings, NULL, events, wrote);
 }

@@ -37,10 +37,8 @@ char *frames_transcript(const uint8_t *octets, size_t length, enum wsp_role writ
 /* Settings as tests want them: 1 MiB messages, no bound on gathering, a counting mask. */
 struct wsp_settings test_settings(void);
 
-/* Feeds the octets in every cutting and compares both transcripts. */
-void assert_transcripts(const GByteArray *octets, enum wsp_role role, const struct wsp_settings *settings,
-                        const struct wsp_deflate_terms *terms, const char *events, const char *wrote);
-
-/* Feeds the script in every cutting and compares both transcripts. */
+/* Feeds the script in every cutting and compares both transcripts; without compression, or on terms. */
 void assert_exchange(const char *script, enum wsp_role role, const struct wsp_settings *settings, const char *events,
                      const char *wrote);
+void assert_exchange_on_terms(const char *script, enum wsp_role role, const struct wsp_settings *settings,
+                              const struct wsp_deflate_terms *terms, const char *events, const char *wrote);
