@@ -59,15 +59,13 @@ static struct wsp_fault inflate_some(struct wsp_connection *connection, struct w
   uint8_t *to = room ? connection->gather + connection->gather_length : &beyond;
   enum wsp_inflate_result result =
       wsp_inflater_run(connection->deflate->inflater, input, to, room ? room : sizeof beyond, &made);
-  if (result == WSP_INFLATE_DAMAGED)
-    return damaged;
   *more = result == WSP_INFLATE_FULL;
-  if (made == 0)
-    return none;
-  if (!room)
+  if (!room && made > 0)
     return too_large;
   connection->gather_length += made;
-  return wsp_connection_is_text_right(connection, to, made, false) ? none : no_text;
+  if (!wsp_connection_is_text_right(connection, to, made, false))
+    return no_text;
+  return result == WSP_INFLATE_DAMAGED ? damaged : none;
 }
 
 static struct wsp_fault inflate_octets(struct wsp_connection *connection, const uint8_t *octets, size_t length) {

@@ -217,9 +217,10 @@ enum wsp_inflate_result wsp_inflater_run(struct wsp_inflater *inflater, struct w
   *made = 0;
   do {
     size_t more = 0;
-    if (!run_once(inflater, input, to + *made, room - *made, &more))
-      return WSP_INFLATE_DAMAGED;
+    const bool is_right = run_once(inflater, input, to + *made, room - *made, &more);
     *made += more;
+    if (!is_right)
+      return WSP_INFLATE_DAMAGED;
     if (*made == room)
       return WSP_INFLATE_FULL;
   } while (input->length > 0);

@@ -62,7 +62,7 @@ void wsp_inflater_give_back(struct wsp_deflate_pool *pool, struct wsp_inflater *
 enum wsp_inflate_result {
   WSP_INFLATE_MORE,    /* all of `input` is used up, and what it makes is in `to` */
   WSP_INFLATE_FULL,    /* `to` is full: there may be more */
-  WSP_INFLATE_DAMAGED, /* this is no deflate data */
+  WSP_INFLATE_DAMAGED, /* this is no deflate data; what came before is in `to` */
 };
 
 /* Inflates from `input`, which is moved on, to `to`; `made` is how many octets. */
