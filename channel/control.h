@@ -68,6 +68,7 @@ enum wsc_field {
   WSC_FIELD_MORE = 22,             /* empty */
   WSC_FIELD_FOUND = 23,            /* u32 0 or 1 */
   WSC_FIELD_NAME = 24,             /* text: the server's name for log lines and the process title */
+  WSC_FIELD_ALLOWED_ORIGINS = 26,  /* text: origins with one space between them; absent: any */
 };
 
 struct wsc_counters {

@@ -16,6 +16,8 @@
 #define WSD_PING_SECONDS_MAX 30000u /* of pingInterval and pongTimeout */
 #define WSD_PROTOCOL_TEXT_MAX 1024u /* octets of the option protocol */
 #define WSD_PROTOCOL_NAME_MAX 128u  /* octets of one subprotocol in it */
+#define WSD_ORIGINS_MAX 64u         /* entries of the option allowedOrigins */
+#define WSD_ORIGIN_TEXT_MAX 300u    /* octets of one of them */
 #define WSD_ADDRESS_TEXT_MAX 64u    /* octets of the option serverIP */
 
 #define WSD_LISTEN_BACKLOG 511

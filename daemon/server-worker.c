@@ -71,6 +71,7 @@ static struct wsd_worker_settings worker_settings(const struct wsd_server *serve
       .max_clients = options->max_clients,
       .max_per_client = options->max_per_client,
       .protocol = options->protocol,
+      .allowed_origins = (const char *const *)options->allowed_origins,
       .max_message = options->max_message,
       .ping_interval = options->ping_interval,
       .pong_timeout = options->pong_timeout,

@@ -20,8 +20,11 @@ struct wsd_start_options {
   char *protocol; /* comma list, may be empty */
   guint64 max_message;
   guint32 ping_interval, pong_timeout; /* seconds, 0: off */
+  GStrv allowed_origins;               /* in their normal form, see origin.h; NULL: any */
 };
 
 /* False with an error of WSD_ERROR that names the key. The options are to be cleared in any case. */
 bool wsd_start_options_read(GVariant *dictionary, struct wsd_start_options *options, GError **error);
+/* Into options that hold nothing. */
+void wsd_start_options_copy(struct wsd_start_options *options, const struct wsd_start_options *from);
 void wsd_start_options_clear(struct wsd_start_options *options);

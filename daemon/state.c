@@ -3,6 +3,7 @@
 
 #include "daemon/error.h"
 #include "daemon/limits.h"
+#include "daemon/origin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -84,6 +85,9 @@ static GVariant *server_dictionary(const struct wsd_kept_server *server) {
   put_u64(&builder, "maxMessage", options->max_message);
   put_u32(&builder, "pingInterval", options->ping_interval);
   put_u32(&builder, "pongTimeout", options->pong_timeout);
+  if (options->allowed_origins)
+    g_variant_builder_add(&builder, "{sv}", "allowedOrigins",
+                          g_variant_new_strv((const char *const *)options->allowed_origins, -1));
   return g_variant_builder_end(&builder);
 }
 
@@ -163,6 +167,23 @@ static bool is_known_state(const char *state) {
   return state && g_strv_contains(states, state);
 }
 
+/* What cannot be read must not count as absent, which would let everybody in. */
+static bool read_origins(GVariant *dictionary, struct wsd_start_options *options) {
+  g_autoptr(GVariant) value = g_variant_lookup_value(dictionary, "allowedOrigins", NULL);
+  if (!value)
+    return true;
+  if (!g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY) || g_variant_n_children(value) > WSD_ORIGINS_MAX)
+    return false;
+  options->allowed_origins = g_variant_dup_strv(value, NULL);
+  for (char **origin = options->allowed_origins; *origin; origin++) {
+    const char *fault;
+    g_autofree char *normal = wsd_origin_normalise(*origin, &fault);
+    if (g_strcmp0(normal, *origin) != 0)
+      return false;
+  }
+  return true;
+}
+
 static bool read_options(GVariant *dictionary, struct wsd_start_options *options) {
   guint32 port = 0;
   options->server_ip = get_text(dictionary, "serverIP");
@@ -174,7 +195,7 @@ static bool read_options(GVariant *dictionary, struct wsd_start_options *options
   g_variant_lookup(dictionary, "pingInterval", "u", &options->ping_interval);
   g_variant_lookup(dictionary, "pongTimeout", "u", &options->pong_timeout);
   options->server_port = (guint16)port;
-  return port <= G_MAXUINT16;
+  return port <= G_MAXUINT16 && read_origins(dictionary, options);
 }
 
 static bool read_server(GVariant *dictionary, struct wsd_kept_server *server) {

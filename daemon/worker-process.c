@@ -322,9 +322,17 @@ static bool attach(struct wsd_worker *worker, const struct wsd_worker_settings *
   return send_record(worker, &writer, &channel, 1);
 }
 
+/* A worker that does not know the field must not serve as if there were none. */
+static void add_origins(struct wsc_control_writer *writer, const struct wsd_worker_settings *settings) {
+  if (!settings->allowed_origins)
+    return;
+  g_autofree char *list = g_strjoinv(" ", (GStrv)settings->allowed_origins);
+  wsc_control_add_text(writer, WSC_FIELD_ALLOWED_ORIGINS | WSC_CRITICAL, list);
+}
+
 bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int listener,
                           int channel) {
-  guint8 room[4096];
+  guint8 room[4096 + WSD_ORIGINS_MAX * (WSD_ORIGIN_TEXT_MAX + 1)];
   struct wsc_control_writer writer;
   wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_CONFIGURE, 0);
   wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
@@ -337,6 +345,7 @@ bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_set
   wsc_control_add_u32(&writer, WSC_FIELD_PING_INTERVAL, settings->ping_interval);
   wsc_control_add_u32(&writer, WSC_FIELD_PONG_TIMEOUT, settings->pong_timeout);
   wsc_control_add_u32(&writer, WSC_FIELD_HANDSHAKE_TIMEOUT, settings->handshake_timeout);
+  add_origins(&writer, settings);
   return send_record(worker, &writer, &listener, 1) && attach(worker, settings, channel);
 }
 

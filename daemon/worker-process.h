@@ -20,6 +20,7 @@ struct wsd_worker_settings {
   guint64 generation;
   guint32 max_clients, max_per_client;
   const char *protocol;
+  const char *const *allowed_origins; /* NULL: any */
   guint64 max_message;
   guint32 ping_interval, pong_timeout, handshake_timeout; /* seconds */
   guint32 window_events;

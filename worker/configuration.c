@@ -49,11 +49,21 @@ static const char *read_texts(struct wsw_configuration *configuration, const str
   return NULL;
 }
 
+static const char *read_origins(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  if (!wsc_control_find(record, WSC_FIELD_ALLOWED_ORIGINS, &field))
+    return NULL;
+  if (field.length > WSW_ORIGINS_MAX || memchr(field.value, 0, field.length))
+    return "CONFIGURE: the list of origins is too long or no text";
+  return wsw_origins_set(&configuration->origins, field.value, field.length) ? NULL
+                                                                             : "CONFIGURE: no memory for the origins";
+}
+
 static const char *find_unknown(const struct wsc_control_record *record) {
-  static const uint16_t known[] = {
-      WSC_FIELD_VERSION,           WSC_FIELD_GENERATION,  WSC_FIELD_MAX_CLIENTS,   WSC_FIELD_MAX_PER_CLIENT,
-      WSC_FIELD_PROTOCOL,          WSC_FIELD_MAX_MESSAGE, WSC_FIELD_PING_INTERVAL, WSC_FIELD_PONG_TIMEOUT,
-      WSC_FIELD_HANDSHAKE_TIMEOUT, WSC_FIELD_NAME};
+  static const uint16_t known[] = {WSC_FIELD_VERSION,        WSC_FIELD_GENERATION,     WSC_FIELD_MAX_CLIENTS,
+                                   WSC_FIELD_MAX_PER_CLIENT, WSC_FIELD_PROTOCOL,       WSC_FIELD_MAX_MESSAGE,
+                                   WSC_FIELD_PING_INTERVAL,  WSC_FIELD_PONG_TIMEOUT,   WSC_FIELD_HANDSHAKE_TIMEOUT,
+                                   WSC_FIELD_NAME,           WSC_FIELD_ALLOWED_ORIGINS};
   uint16_t key;
   return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key)
              ? "CONFIGURE: holds a field that this version must know and does not"
@@ -75,5 +85,11 @@ const char *wsw_configuration_read(struct wsw_configuration *configuration, cons
     fault = read_times(configuration, record);
   if (!fault)
     fault = read_texts(configuration, record);
+  if (!fault)
+    fault = read_origins(configuration, record);
   return fault;
+}
+
+void wsw_configuration_clear(struct wsw_configuration *configuration) {
+  wsw_origins_clear(&configuration->origins);
 }

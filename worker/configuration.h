@@ -4,6 +4,7 @@
 
 #include "channel/control.h"
 #include "worker/limits.h"
+#include "worker/origin.h"
 
 struct wsw_configuration {
   uint64_t generation;
@@ -12,7 +13,9 @@ struct wsw_configuration {
   uint64_t ping_interval, pong_timeout, handshake_timeout; /* milliseconds; 0: off */
   char protocols[WSW_PROTOCOLS_MAX + 1];
   char name[WSW_TITLE_MAX + 1];
+  struct wsw_origins origins;
 };
 
 /* NULL, or a static sentence that says what is wrong with the record. */
 const char *wsw_configuration_read(struct wsw_configuration *configuration, const struct wsc_control_record *record);
+void wsw_configuration_clear(struct wsw_configuration *configuration);

@@ -43,6 +43,11 @@ static void refuse_protocol(struct wsw_peer *peer) {
   wsw_handshake_refuse(peer, 400, sentence);
 }
 
+static bool is_of_an_allowed_page(const struct wsw_peer *peer) {
+  struct wsp_slice origin = wsp_server_handshake_origin(peer->handshake);
+  return !origin.text || wsw_origins_allow(&peer->server->configuration.origins, origin.text, origin.length);
+}
+
 static struct wsc_connect_header channel_header(const struct wsp_server_handshake *handshake, size_t index) {
   struct wsp_header header = wsp_server_handshake_header(handshake, index);
   return (struct wsc_connect_header){
@@ -93,6 +98,10 @@ static void accept_peer(struct wsw_peer *peer) {
   struct wsp_slice protocol;
   if (wsw_server_is_stopping(server)) {
     wsw_handshake_refuse(peer, 503, "The server is stopping.");
+    return;
+  }
+  if (!is_of_an_allowed_page(peer)) { /* RFC 6455 section 4.2.2 */
+    wsw_handshake_refuse(peer, 403, "Pages of this origin may not connect to this server.");
     return;
   }
   if (!wsp_server_handshake_choose_protocol(peer->handshake, server->configuration.protocols, &protocol)) {

@@ -16,6 +16,7 @@
 /* Configuration. */
 #define WSW_CLIENTS_MAX 65535u    /* distinct client addresses, and connections of one address */
 #define WSW_PROTOCOLS_MAX 1024u   /* octets of the list of subprotocols */
+#define WSW_ORIGINS_MAX 19264u    /* octets of the list of allowed origins */
 #define WSW_HANDSHAKE_SECONDS 10u /* time for a whole request head unless configured otherwise */
 #define WSW_HANDSHAKE_SECONDS_MAX 3600u
 #define WSW_HEARTBEAT_SECONDS_MAX 86400u /* ping interval and pong timeout */

@@ -71,6 +71,7 @@ void wsw_server_close(struct wsw_server *server) {
   wsw_peers_clear(&server->peers);
   wsw_outbox_pool_clear(&server->outboxes);
   wsp_buffer_clear(&server->replies);
+  wsw_configuration_clear(&server->configuration);
   wsw_loop_close(&server->loop);
 }
 
