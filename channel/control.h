@@ -33,6 +33,8 @@ enum wsc_control_type {
   WSC_CONTROL_LIST = 4,       /* FIELD_AFTER: ids above this; answered by CONNECTIONS */
   WSC_CONTROL_CLOSE = 5,      /* FIELD_CONNECTION, FIELD_CODE, FIELD_REASON; answered by RESULT */
   WSC_CONTROL_STOP = 6,       /* FIELD_CODE, FIELD_DEADLINE; answered by STOPPED, then the worker exits    */
+  WSC_CONTROL_LIST_BANS = 8,  /* answered by BANS */
+  WSC_CONTROL_CLEAR_BAN = 9,  /* FIELD_ADDRESS; answered by RESULT */
   /* worker to daemon */
   WSC_CONTROL_READY = 32,
   WSC_CONTROL_FAILED = 33,        /* FIELD_ERROR, FIELD_TEXT: could not do what was asked; the worker exits */
@@ -41,6 +43,7 @@ enum wsc_control_type {
   WSC_CONTROL_RESULT = 36,        /* FIELD_FOUND u32 0 or 1 */
   WSC_CONTROL_STOPPED = 37,       /* FIELD_COUNTERS: the last ones */
   WSC_CONTROL_CHANNEL_ENDED = 38, /* the app side closed the channel or broke its rules: FIELD_TEXT says which */
+  WSC_CONTROL_BANS = 40,          /* FIELD_BAN_ENTRY for each ban */
 };
 
 enum wsc_field {
@@ -69,6 +72,10 @@ enum wsc_field {
   WSC_FIELD_FOUND = 23,            /* u32 0 or 1 */
   WSC_FIELD_NAME = 24,             /* text: the server's name for log lines and the process title */
   WSC_FIELD_ALLOWED_ORIGINS = 26,  /* text: origins with one space between them; absent: any */
+  WSC_FIELD_CONNECTION_RATE = 27,  /* u32 connections of one address in a minute; 0 or absent: any number */
+  WSC_FIELD_BAN_SECONDS = 28,      /* u32; 0 or absent: nobody is banned */
+  WSC_FIELD_BAN_ENTRY = 29,        /* struct wsc_ban */
+  WSC_FIELD_ADDRESS = 30,          /* struct wsc_address */
 };
 
 struct wsc_counters {
@@ -79,6 +86,25 @@ struct wsc_counters {
   uint64_t queued_bytes;                     /* charged octets that wait for peers' sockets */
 };
 #define WSC_COUNTERS_SIZE 56
+
+/* An address, in a field of its own or at the front of a ban. */
+struct wsc_address {
+  uint8_t family;     /* 4 or 6 */
+  uint32_t scope;     /* interface of a link-local address, else 0 */
+  uint8_t octets[16]; /* IPv4 in the first four, zeros behind */
+};
+#define WSC_ADDRESS_SIZE 24
+
+enum wsc_ban_reason {
+  WSC_BAN_RATE = 1,     /* came too often, and went on */
+  WSC_BAN_REQUESTS = 2, /* malformed requests, or none */
+};
+struct wsc_ban {
+  struct wsc_address address; /* of IPv6 the /64 network, but a link-local address is one by itself */
+  uint32_t seconds;           /* left, rounded up */
+  uint8_t reason;
+};
+#define WSC_BAN_SIZE 32
 
 /* Building: one record at a time in a caller's array. Overflow (of the array, or of
  * WSC_CONTROL_PACKET_MAX) is remembered and makes wsc_control_finish() return 0. */
@@ -94,6 +120,8 @@ void wsc_control_add_u32(struct wsc_control_writer *writer, uint16_t key, uint32
 void wsc_control_add_u64(struct wsc_control_writer *writer, uint16_t key, uint64_t value);
 void wsc_control_add_text(struct wsc_control_writer *writer, uint16_t key, const char *text);
 void wsc_control_add_counters(struct wsc_control_writer *writer, const struct wsc_counters *counters);
+void wsc_control_add_address(struct wsc_control_writer *writer, const struct wsc_address *address);
+void wsc_control_add_ban(struct wsc_control_writer *writer, const struct wsc_ban *ban);
 /* Octets that a field with `length` octets of value will take; to know beforehand whether it fits. */
 size_t wsc_control_field_size(size_t length);
 size_t wsc_control_finish(const struct wsc_control_writer *writer); /* length of the record, or 0 */
@@ -122,6 +150,11 @@ bool wsc_control_get_u32(const struct wsc_control_record *record, uint16_t key, 
 bool wsc_control_get_u64(const struct wsc_control_record *record, uint16_t key, uint64_t *value);
 /* Longer than known is fine: a later release may append counters. */
 bool wsc_control_get_counters(const struct wsc_control_record *record, struct wsc_counters *counters);
+
+/* False for a field of another length, an unknown family, or octets that should be zero and are not. */
+bool wsc_control_read_address(const struct wsc_control_field *field, struct wsc_address *address);
+/* The same; an unknown reason is the reader's to show. */
+bool wsc_control_read_ban(const struct wsc_control_field *field, struct wsc_ban *ban);
 
 /* For readers, who know which keys a record of that type may carry: true, and *key, when it has a critical field with
  * another key. */

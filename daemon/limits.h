@@ -22,6 +22,7 @@
 
 #define WSD_LISTEN_BACKLOG 511
 #define WSD_CONNECTIONS_MAX 65535u         /* of one server; the worker is bounded the same way */
+#define WSD_BANS_OF_SERVER_MAX 1024u       /* in an answer to ListBans; the worker is bounded the same way */
 #define WSD_WINDOW_EVENTS 64u              /* event signals on the way to one client ... */
 #define WSD_WINDOW_OCTETS (1u << 20)       /* ... and their octets; one larger alone is fine */
 #define WSD_UNREAD_OCTETS_ASK (256u << 10) /* sent to one client and maybe not read: from here on it gets a Ping ... */

@@ -76,6 +76,8 @@ static struct wsd_worker_settings worker_settings(const struct wsd_server *serve
       .ping_interval = options->ping_interval,
       .pong_timeout = options->pong_timeout,
       .handshake_timeout = server->service->config->handshake_timeout,
+      .connection_rate = server->service->config->connection_rate,
+      .ban_seconds = server->service->config->ban_seconds,
       .window_events = WSD_WORKER_WINDOW_EVENTS,
       .window_octets = WSD_WORKER_WINDOW_OCTETS,
   };

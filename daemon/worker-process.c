@@ -164,6 +164,8 @@ static void handle_record(struct wsd_worker *worker, const struct wsc_control_re
     break;
   case WSC_CONTROL_COUNTERS:
   case WSC_CONTROL_CONNECTIONS:
+  case WSC_CONTROL_BANS:
+  case WSC_CONTROL_RESULT:
     handle_answer(worker, record);
     break;
   default:
@@ -345,6 +347,8 @@ bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_set
   wsc_control_add_u32(&writer, WSC_FIELD_PING_INTERVAL, settings->ping_interval);
   wsc_control_add_u32(&writer, WSC_FIELD_PONG_TIMEOUT, settings->pong_timeout);
   wsc_control_add_u32(&writer, WSC_FIELD_HANDSHAKE_TIMEOUT, settings->handshake_timeout);
+  wsc_control_add_u32(&writer, WSC_FIELD_CONNECTION_RATE, settings->connection_rate);
+  wsc_control_add_u32(&writer, WSC_FIELD_BAN_SECONDS, settings->ban_seconds);
   add_origins(&writer, settings);
   return send_record(worker, &writer, &listener, 1) && attach(worker, settings, channel);
 }
@@ -396,4 +400,20 @@ void wsd_worker_ask_connections(struct wsd_worker *worker, guint64 after, wsd_wo
   wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_LIST, ++worker->last_tag);
   wsc_control_add_u64(&writer, WSC_FIELD_AFTER, after);
   ask(worker, &writer, WSC_CONTROL_CONNECTIONS, answer, user);
+}
+
+void wsd_worker_ask_bans(struct wsd_worker *worker, wsd_worker_answer answer, void *user) {
+  guint8 room[16];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_LIST_BANS, ++worker->last_tag);
+  ask(worker, &writer, WSC_CONTROL_BANS, answer, user);
+}
+
+void wsd_worker_ask_to_clear_ban(struct wsd_worker *worker, const struct wsc_address *address, wsd_worker_answer answer,
+                                 void *user) {
+  guint8 room[64];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_CLEAR_BAN, ++worker->last_tag);
+  wsc_control_add_address(&writer, address);
+  ask(worker, &writer, WSC_CONTROL_RESULT, answer, user);
 }

@@ -23,6 +23,7 @@ struct wsd_worker_settings {
   const char *const *allowed_origins; /* NULL: any */
   guint64 max_message;
   guint32 ping_interval, pong_timeout, handshake_timeout; /* seconds */
+  guint32 connection_rate, ban_seconds;
   guint32 window_events;
   guint64 window_octets;
 };
@@ -65,3 +66,6 @@ typedef void (*wsd_worker_answer)(void *user, const struct wsc_control_record *r
 /* Asks and calls `answer` exactly once, never before returning. */
 void wsd_worker_ask_counters(struct wsd_worker *worker, wsd_worker_answer answer, void *user);
 void wsd_worker_ask_connections(struct wsd_worker *worker, guint64 after, wsd_worker_answer answer, void *user);
+void wsd_worker_ask_bans(struct wsd_worker *worker, wsd_worker_answer answer, void *user);
+void wsd_worker_ask_to_clear_ban(struct wsd_worker *worker, const struct wsc_address *address, wsd_worker_answer answer,
+                                 void *user);

@@ -10,6 +10,8 @@ struct wsw_configuration {
   uint64_t generation;
   uint64_t max_message;
   uint32_t max_clients, max_per_client;
+  uint32_t connection_rate;                                /* a minute, 0: any */
+  uint64_t ban_time;                                       /* milliseconds, 0: nobody is banned */
   uint64_t ping_interval, pong_timeout, handshake_timeout; /* milliseconds; 0: off */
   char protocols[WSW_PROTOCOLS_MAX + 1];
   char name[WSW_TITLE_MAX + 1];

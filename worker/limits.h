@@ -24,8 +24,22 @@
 #define WSW_STOP_DEADLINE_MS_MAX 60000u
 #define WSW_TITLE_MAX 64 /* octets of the server's name that the process title shows */
 
+/* Who comes too often, see visitors.h. */
+#define WSW_CONNECTION_RATE_MAX 1000000u /* connections of one address in a minute */
+#define WSW_BAN_SECONDS_MAX 86400u
+#define WSW_VISITORS_MAX 4096u /* addresses remembered that are not banned; beyond: the longest unseen is forgotten */
+#define WSW_BANS_MAX 1024u     /* bans at a time; beyond: nobody else is banned until one ends */
+#define WSW_VISIT_WINDOW_MS 60000u /* what leads to a ban happens within so long */
+#define WSW_BAN_REFUSALS 20u       /* connections refused for coming too often that lead to a ban */
+#define WSW_BAN_FAULTS 20u         /* requests, malformed or not in time, that lead to a ban */
+
+/* Peers that have not asked yet, see half-open.h. */
+#define WSW_HALF_OPEN_MAX 1024u /* of all; beyond: the oldest is cut off */
+#define WSW_HALF_OPEN_SHARE_MIN                                                                                        \
+  16u /* of one network at least, else twice its connections; beyond: its oldest is cut off */
+
 /* Refused peers still get their answer; they hold no place in the limits, so they have bounds of their own. */
-#define WSW_REFUSED_MAX 128u    /* peers refused at admission whose head is awaited; beyond: closed at once */
+#define WSW_REFUSED_MAX 128u    /* peers refused on arrival whose head is awaited; beyond: closed at once */
 #define WSW_LINGERING_MAX 1024u /* peers whose connection is over and whose last octets are under way; beyond: closed */
 #define WSW_RETRY_AFTER 5u      /* seconds, in answers 429 and 503 */
 #define WSW_ENDING_MS 2000u     /* time for the last octets to leave */

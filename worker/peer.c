@@ -20,8 +20,7 @@ static struct wsw_peer *peer_of_timer(struct wsw_timer *timer) {
 static void ready(struct wsw_watch *watch, uint32_t events);
 static void expired(struct wsw_timer *timer);
 
-struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal,
-                              bool placed) {
+struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal) {
   struct wsw_peer *peer = calloc(1, sizeof *peer);
   if (!peer) {
     struct wsw_transport transport = {.fd = fd};
@@ -35,13 +34,14 @@ struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct ws
   peer->transport.fd = fd;
   peer->address = *address;
   peer->refusal = refusal;
-  peer->placed = placed;
   peer->state = WSW_PEER_HANDSHAKE;
   peer->heard_at = server->loop.now;
   peer->deadline = server->loop.now + server->configuration.handshake_timeout;
   peer->refused = refusal != 0;
   server->refused += peer->refused;
   wsw_peers_add(&server->peers, peer);
+  if (!refusal && !wsw_half_open_enter(server, peer))
+    wsw_peer_drop(peer);
   wsw_peer_refresh(peer);
   return peer;
 }
@@ -180,6 +180,7 @@ static void go(struct wsw_peer *peer) {
   wsw_transport_close(&peer->transport);
   discard_outbox(peer);
   leave_place(peer);
+  wsw_half_open_leave(server, peer);
   server->refused -= peer->refused;
   server->lingering -= peer->lingering;
   peer->refused = peer->lingering = false;
@@ -200,6 +201,7 @@ void wsw_peer_drop(struct wsw_peer *peer) {
 void wsw_peer_end(struct wsw_peer *peer) {
   struct wsw_server *server = peer->server;
   leave_place(peer);
+  wsw_half_open_leave(server, peer);
   server->refused -= peer->refused;
   peer->refused = false;
   peer->lingering = true;

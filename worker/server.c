@@ -68,6 +68,8 @@ void wsw_server_close(struct wsw_server *server) {
   wsw_channel_clear(server);
   wsw_control_close(server);
   wsw_admission_clear(&server->admission);
+  wsw_visitors_clear(&server->visitors);
+  wsw_half_open_clear(&server->half_open);
   wsw_peers_clear(&server->peers);
   wsw_outbox_pool_clear(&server->outboxes);
   wsp_buffer_clear(&server->replies);
@@ -92,8 +94,8 @@ void wsw_server_fail(struct wsw_server *server, enum wsw_exit status, const char
 
 static void limit_descriptors(struct wsw_server *server) {
   const struct wsw_configuration *configuration = &server->configuration;
-  uint64_t wanted = (uint64_t)configuration->max_clients * configuration->max_per_client + WSW_REFUSED_MAX +
-                    WSW_LINGERING_MAX + WSW_DESCRIPTORS_RESERVED;
+  uint64_t wanted = (uint64_t)configuration->max_clients * configuration->max_per_client + WSW_HALF_OPEN_MAX +
+                    WSW_REFUSED_MAX + WSW_LINGERING_MAX + WSW_DESCRIPTORS_RESERVED;
   uint32_t limit = wsw_sandbox_limit_descriptors(wanted < WSW_DESCRIPTORS_MAX ? (uint32_t)wanted : WSW_DESCRIPTORS_MAX);
   server->peers_max = limit > WSW_DESCRIPTORS_RESERVED ? limit - WSW_DESCRIPTORS_RESERVED : 1;
 }
@@ -107,6 +109,7 @@ const char *wsw_server_configure(struct wsw_server *server, int listener_fd) {
   if (getrandom(hash_key, sizeof hash_key, 0) != sizeof hash_key)
     return "the system has no random octets";
   wsw_admission_init(&server->admission, configuration->max_clients, configuration->max_per_client, hash_key);
+  wsw_visitors_init(&server->visitors, configuration->connection_rate, configuration->ban_time, hash_key);
   uint64_t twice = 2 * configuration->max_message;
   server->settings.max_message_size = configuration->max_message;
   server->settings.max_gathered = twice > WSW_GATHERED_MAX ? twice : WSW_GATHERED_MAX;
@@ -114,6 +117,7 @@ const char *wsw_server_configure(struct wsw_server *server, int listener_fd) {
   wsw_title_set(configuration->name);
   wsw_channel_init(server);
   limit_descriptors(server);
+  wsw_half_open_init(&server->half_open, server->peers_max, configuration->max_per_client, hash_key);
   fault = server->lock_in(server);
   if (!fault)
     server->phase = WSW_PHASE_SERVING;

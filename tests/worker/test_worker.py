@@ -67,7 +67,7 @@ def test_a_configuration_without_one_field_is_refused_with_a_sentence(start, fie
 
 @pytest.mark.parametrize("field, value", [
     ("version", 2), ("generation", 1 << 32), ("max_clients", 0), ("max_clients", 65536), ("max_per_client", 0),
-    ("max_per_client", 65536), ("max_message", 0), ("max_message", (256 << 20) + 1), ("protocol", "x" * 1025), ("allowed_origins", "x" * 19265), ("allowed_origins", "a\0b"),
+    ("max_per_client", 65536), ("max_message", 0), ("max_message", (256 << 20) + 1), ("protocol", "x" * 1025), ("connection_rate", 1000001), ("ban_seconds", 86401), ("allowed_origins", "x" * 19265), ("allowed_origins", "a\0b"),
     ("ping_interval", 86401), ("pong_timeout", 86401), ("handshake_timeout", 0), ("handshake_timeout", 3601)])
 def test_a_configuration_out_of_bounds_is_refused_with_a_sentence(start, field, value):
     assert configure_answer(start, **{field: value})
@@ -561,24 +561,21 @@ def test_the_client_above_the_limit_of_clients_gets_503(start):
     worker.connect("127.0.0.1").handshake()  # known already
 
 
-def test_a_peer_in_its_handshake_holds_a_place_and_gives_it_back(start):
-    worker = start(max_per_client=1)
-    first = worker.connect()
-    first.send(first.request()[:20])
-    second = worker.connect()
-    second.send(second.request())
-    assert second.response()[0] == 429
-    first.sock.close()
-
-    def let_in():
-        peer = worker.connect()
-        peer.send(peer.request())
-        return peer.response(body=False)[0] == 101
-    eventually(let_in)
+def test_a_peer_that_has_not_asked_yet_keeps_nobody_out(start):
+    worker = start(max_clients=1, max_per_client=1)
+    silent = [worker.connect("127.0.0.2"), worker.connect()]
+    silent[1].send(silent[1].request()[:20])
+    peer = worker.open()
+    silent[1].send(silent[1].request()[20:])
+    assert silent[1].response()[0] == 429
+    silent[0].send(silent[0].request())
+    assert silent[0].response()[0] == 503
+    peer.text("undisturbed")
+    worker.channel.wait_for(cc.MESSAGE, peer.id)
 
 
 def test_a_refused_peer_that_never_sends_its_request_is_answered_in_time(start):
-    worker = start(max_per_client=1, handshake_timeout=1)
+    worker = start(connection_rate=1, handshake_timeout=1)
     worker.open()
     refused = worker.connect()
     assert refused.response()[0] == 429
@@ -586,7 +583,7 @@ def test_a_refused_peer_that_never_sends_its_request_is_answered_in_time(start):
 
 
 def test_refused_peers_are_bounded(start):
-    worker = start(max_per_client=1, handshake_timeout=60)
+    worker = start(connection_rate=1, handshake_timeout=60)
     worker.open()
     before = cc.open_descriptors(worker.pid)
     crowd = [worker.connect() for _ in range(128 + 20)]
@@ -598,6 +595,136 @@ def test_refused_peers_are_bounded(start):
         refused += 1
     assert refused == 20
     worker.connect("127.0.0.2").handshake()
+
+
+# --- Crowds that never ask: half-open.h ---
+
+def test_of_one_address_the_oldest_that_has_not_asked_makes_room_for_the_next(start):
+    worker = start(max_per_client=1, handshake_timeout=60)
+    crowd = [worker.connect() for _ in range(16)]
+    elsewhere = worker.connect("127.0.0.2")
+    last = worker.connect()
+    status, headers, body = crowd[0].response()
+    assert status == 503 and int(headers["retry-after"]) > 0 and "at once" in body
+    crowd[0].receive_end()
+    last.handshake()
+    elsewhere.handshake()
+    assert not any(peer.has_data(0) for peer in crowd[1:])
+    assert worker.control.counters()["refused"] == 1
+
+
+def test_of_all_addresses_the_oldest_that_has_not_asked_makes_room_for_the_next(start):
+    worker = start(max_clients=20, max_per_client=1, handshake_timeout=60)
+    sources = [f"127.0.{n // 16}.{n % 200 + 1}" for n in range(1024)]
+    crowd = [worker.connect(source) for source in sources]
+    eventually(lambda: cc.open_descriptors(worker.pid) > 1024)
+    assert not crowd[0].has_data(0)
+    newcomers = [worker.connect(f"127.1.0.{n + 1}") for n in range(10)]
+    for peer in newcomers:
+        peer.handshake()
+    assert [peer.response()[0] for peer in crowd[:10]] == [503] * 10
+    assert not any(peer.has_data(0) for peer in crowd[10:])
+
+
+def test_with_few_descriptors_those_who_have_not_asked_give_theirs(start):
+    worker = start(configure=False)
+    resource.prlimit(worker.pid, resource.RLIMIT_NOFILE, (200, 200))
+    worker.control.send(cc.CONFIGURE, 1, [worker.listener.fileno()],
+                        **{**harness.FAST, "max_clients": 1000, "max_per_client": 1, "handshake_timeout": 60})
+    worker.channel = worker.control.attach(1)
+    crowd = [worker.connect(f"127.0.0.{n % 250 + 1}") for n in range(400)]
+    for n in range(5):
+        worker.connect(f"127.1.0.{n + 1}").handshake()
+    assert cc.open_descriptors(worker.pid) <= 200
+    for peer in crowd:
+        peer.sock.close()
+
+
+# --- Who comes too often: visitors.h ---
+
+def knock(worker, source="127.0.0.1"):
+    peer = worker.connect(source)
+    try:
+        peer.send(peer.request())
+        status, headers, _ = peer.response(body=False)
+    except (AssertionError, ConnectionError):
+        return 0, 0
+    finally:
+        peer.sock.close()
+    return status, int(headers.get("retry-after", 0))
+
+
+def test_who_comes_too_often_gets_429_and_is_told_when_to_come_again(start):
+    worker = start(connection_rate=3, ban_seconds=60, max_per_client=10)
+    assert [knock(worker)[0] for _ in range(4)] == [101, 101, 101, 429]
+    status, retry_after = knock(worker)
+    assert status == 429 and 1 <= retry_after <= 21
+    assert knock(worker, "127.0.0.2")[0] == 101
+    assert worker.control.ask(cc.LIST_BANS, cc.BANS).bans() == []
+    assert worker.control.counters()["refused"] == 2
+
+
+def test_who_goes_on_is_banned_until_somebody_clears_it(start):
+    worker = start(connection_rate=3, ban_seconds=600, max_per_client=10)
+    resident = worker.open()
+    assert [knock(worker)[0] for _ in range(2 + 20)] == [101] * 2 + [429] * 20
+    status, retry_after = knock(worker)
+    assert status == 429 and 500 < retry_after <= 600
+    [(address, seconds, reason)] = worker.control.ask(cc.LIST_BANS, cc.BANS).bans()
+    assert address == "127.0.0.1" and 500 < seconds <= 600 and reason == 1
+    assert knock(worker, "127.0.0.2")[0] == 101
+    resident.text("still here")
+    worker.channel.wait_for(cc.MESSAGE, resident.id)
+    assert worker.control.ask(cc.CLEAR_BAN, cc.RESULT, address=cc.encode_address("127.0.0.9")).get(cc.F_FOUND) == 0
+    assert worker.control.ask(cc.CLEAR_BAN, cc.RESULT, address=cc.encode_address("127.0.0.1")).get(cc.F_FOUND) == 1
+    assert worker.control.ask(cc.LIST_BANS, cc.BANS).bans() == []
+    assert knock(worker)[0] == 101
+
+
+def test_who_sends_nonsense_again_and_again_is_banned(start):
+    worker = start(connection_rate=1000, ban_seconds=600, max_per_client=100)
+    for _ in range(20):
+        peer = worker.connect()
+        peer.send(b"\x16\x03\x01")
+        assert peer.response()[0] == 400
+    assert knock(worker)[0] == 429
+    [(_, _, reason)] = worker.control.ask(cc.LIST_BANS, cc.BANS).bans()
+    assert reason == 2
+
+
+def test_who_looks_with_a_plain_browser_or_from_another_page_is_not_banned(start):
+    worker = start(connection_rate=1000, ban_seconds=600, max_per_client=100, allowed_origins="", protocol="chat")
+    for headers in ([("Origin", "https://a.example")], [("Sec-WebSocket-Protocol", "other")], None):
+        for _ in range(21):
+            peer = worker.connect()
+            peer.send(peer.request(leave_out=("Upgrade",)) if headers is None else peer.request(headers=headers))
+            assert peer.response()[0] in (400, 403, 426)
+    assert knock(worker)[0] == 101
+
+
+def test_a_dual_stack_listener_bans_mapped_ipv4_as_ipv4_and_ipv6_by_its_network(start):
+    worker = start(connection_rate=1, ban_seconds=600, listener=harness.listen("::", socket.AF_INET6))
+    for _ in range(21):
+        knock(worker)
+    assert knock(worker)[0] == 429
+    for _ in range(21):
+        peer = worker.connect(None, family=socket.AF_INET6)
+        peer.send(peer.request())
+        peer.response(body=False)
+    banned = [address for address, _, _ in worker.control.ask(cc.LIST_BANS, cc.BANS).bans()]
+    assert banned == ["127.0.0.1", "::"]
+    assert worker.control.ask(cc.CLEAR_BAN, cc.RESULT, address=cc.encode_address("::1")).get(cc.F_FOUND) == 1
+    peer = worker.connect(None, family=socket.AF_INET6)
+    peer.handshake()
+
+
+@pytest.mark.parametrize("fields", [{}, {"address": b"\4" + bytes(22)}, {"address": b"\5" + bytes(23)},
+                                    {"address": b"\4" + bytes(22) + b"\1"}, {"address": b"\4\1" + bytes(22)}])
+def test_a_ban_of_what_is_no_address_ends_the_process_visibly(start, fields):
+    worker = start()
+    worker.expected_status = 3
+    worker.control.send(cc.CLEAR_BAN, 1, **fields)
+    assert worker.wait() == 3
 
 
 def test_a_slow_request_gets_408(start):
