@@ -47,8 +47,10 @@
 #define WSW_LINGER_OCTETS (256u << 10) /* octets discarded meanwhile; beyond: closed */
 
 /* Open connections. */
-#define WSW_CLOSE_TIMEOUT_MS 2000u      /* from our Close frame written to the peer's */
-#define WSW_STALL_MS 30000u             /* octets wait and none leaves: dropped, where no pong timeout says otherwise */
+#define WSW_CLOSE_TIMEOUT_MS 2000u /* from our Close frame written to the peer's */
+#define WSW_STALL_MS 30000u        /* octets wait and none leaves: dropped, where no pong timeout says otherwise */
+#define WSW_SLOWEST 32u            /* octets a second, on average over that time, below which ... */
+/* ... octets that wait for a peer count as standing still, and a message that arrives no longer excuses a missing Pong */
 #define WSW_CONTROL_BACKLOG (16u << 10) /* unsent Pongs of one peer from which on it is not read */
 #define WSW_GATHERED_MAX (64ull << 20)  /* unfinished messages over all peers, or twice the largest message */
 

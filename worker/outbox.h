@@ -30,7 +30,8 @@ struct wsw_outbox {
   uint32_t front_released; /* ... and the part of its charge that has been released */
   uint32_t control;        /* unsent octets of control replies */
   uint64_t charge;         /* not yet released */
-  uint64_t progress_at;    /* when octets last left, or began to wait */
+  uint64_t progress_at;    /* when enough octets had last left (see WSW_SLOWEST), or they began to wait ... */
+  size_t progress;         /* ... and how many since */
   uint64_t credit_at;      /* total charge at which the app side asked for credit; 0: it did not */
   bool sealed;             /* the last mark takes no further message */
 };

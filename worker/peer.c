@@ -82,6 +82,11 @@ static uint64_t stall_time(const struct wsw_peer *peer) {
   return pong_timeout ? pong_timeout : WSW_STALL_MS;
 }
 
+/* Octets that count as progress within so many milliseconds: whoever takes or gives an octet now and then stands still. */
+static size_t enough(uint64_t milliseconds) {
+  return (size_t)(WSW_SLOWEST * milliseconds / 1000);
+}
+
 static uint64_t open_deadline(const struct wsw_peer *peer) {
   const struct wsw_configuration *configuration = &peer->server->configuration;
   if (peer->blocked)
@@ -274,8 +279,11 @@ static void write_once(struct wsw_peer *peer) {
     return;
   }
   bool was_blocked = peer->blocked;
-  if (written > 0 || !was_blocked)
+  outbox->progress += written > 0 ? (size_t)written : 0;
+  if (!was_blocked || outbox->progress >= enough(stall_time(peer))) {
     outbox->progress_at = peer->server->loop.now;
+    outbox->progress = 0;
+  }
   peer->blocked = written < 0 || (size_t)written < length;
   if (written > 0)
     peer->server->counters.queued_bytes -= wsw_outbox_written(outbox, (size_t)written);
@@ -381,8 +389,16 @@ static void take_frames(struct wsw_peer *peer, uint8_t *octets, size_t length) {
     wsw_peer_flush(peer);
 }
 
-static void take_octets(struct wsw_peer *peer, uint8_t *octets, size_t length) {
+static void hear(struct wsw_peer *peer, size_t length) {
+  peer->heard += (uint32_t)length;
+  if (peer->heard < enough(peer->server->configuration.pong_timeout))
+    return;
   peer->heard_at = peer->server->loop.now;
+  peer->heard = 0;
+}
+
+static void take_octets(struct wsw_peer *peer, uint8_t *octets, size_t length) {
+  hear(peer, length);
   if (peer->state == WSW_PEER_HANDSHAKE) {
     size_t consumed = wsw_handshake_feed(peer, octets, length);
     octets += consumed;
@@ -471,7 +487,7 @@ static bool is_in_time(struct wsw_peer *peer) {
   if (peer->awaits_close) {
     be_fair(peer, 0, WSW_CLOSE_TIMEOUT_MS);
   } else if (peer->awaits_pong && configuration->pong_timeout) {
-    /* Nor can a Pong overtake a message that is arriving. */
+    /* Nor can a Pong overtake a message that is arriving, if it is arriving at all. */
     be_fair(peer, wsp_connection_in_message(&peer->connection) ? peer->heard_at : 0, configuration->pong_timeout);
   } else {
     return true;
@@ -481,6 +497,10 @@ static bool is_in_time(struct wsw_peer *peer) {
 
 static void open_expired(struct wsw_peer *peer) {
   const struct wsw_server *server = peer->server;
+  if (peer->blocked && open_deadline(peer) <= server->loop.now)
+    wsw_peer_flush(peer); /* the kernel calls a socket writable only when much of its room is free */
+  if (peer->state != WSW_PEER_OPEN)
+    return;
   if (!is_in_time(peer)) {
     wsw_peer_drop(peer);
     return;

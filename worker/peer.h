@@ -57,11 +57,12 @@ struct wsw_peer {
   uint64_t credited;     /* the total that CREDIT last told */
   uint64_t ping_at;      /* when the next Ping is due */
   uint64_t deadline;     /* for what is awaited: head, Pong, the peer's Close, the end */
-  uint64_t heard_at;     /* when octets last came */
+  uint64_t heard_at;     /* when enough octets had last come, see WSW_SLOWEST ... */
   struct wsw_peer *previous, *next;
   struct wsw_peer *older, *younger; /* of those that have not asked yet, then of those that are open */
   struct wsw_peer *next_dirty;
   struct wsw_transport transport;
+  uint32_t heard;     /* ... and how many since */
   uint32_t discarded; /* octets read since the end */
   struct wsw_address address;
   uint8_t state;
