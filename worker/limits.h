@@ -52,7 +52,7 @@
 #define WSW_SLOWEST 32u            /* octets a second, on average over that time, below which ... */
 /* ... octets that wait for a peer count as standing still, and a message that arrives no longer excuses a missing Pong */
 #define WSW_CONTROL_BACKLOG (16u << 10) /* unsent Pongs of one peer from which on it is not read */
-#define WSW_GATHERED_MAX (64ull << 20)  /* unfinished messages over all peers, or twice the largest message */
+#define WSW_GATHERED_MAX (64ull << 20)  /* unfinished messages over all peers, or three of the largest messages */
 
 /* Sending. */
 #define WSW_MARK_OCTETS (16u << 10)          /* small messages share one mark in the outbox up to this many octets */
@@ -74,6 +74,9 @@
 #define WSW_DESCRIPTORS_RESERVED 32u /* of the limit, for everything that is not a peer */
 #define WSW_DESCRIPTORS_MAX (1u << 20)
 
-/* Memory. */
+/* Memory, see memory.h. */
+#define WSW_MEMORY_MAX                                                                                                 \
+  (96ull << 20) /* held for peers beside four of the largest messages; beyond: hoarders are cut off */
+#define WSW_MEMORY_SPARE (128ull << 20) /* for everything else, where the kernel stops the process */
 #define WSW_KEPT_MEMORY                                                                                                \
   (256 << 10) /* octets of free memory the process keeps, and the size from which blocks are mapped */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/listener.h"
 
+#include "worker/memory.h"
 #include "worker/peer.h"
 #include "worker/server.h"
 
@@ -26,7 +27,9 @@ static void rested(struct wsw_timer *timer) {
 
 /* 0 to hear what it asks for, else the HTTP status it gets. */
 static uint16_t judge(struct wsw_server *server, const struct wsw_address *address) {
-  return wsw_visitors_arrive(&server->visitors, address, server->loop.now) == WSW_VISIT_WELCOME ? 0 : 429;
+  if (wsw_visitors_arrive(&server->visitors, address, server->loop.now) != WSW_VISIT_WELCOME)
+    return 429;
+  return wsw_memory_is_short(server) ? 503 : 0;
 }
 
 static void turn_away(struct wsw_server *server, int fd) {

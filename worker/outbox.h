@@ -23,6 +23,7 @@ struct wsw_mark {
 
 struct wsw_outbox {
   struct wsw_outbox *next; /* in the pool */
+  struct wsw_outbox_pool *pool;
   struct wsp_buffer octets;
   struct wsw_mark *marks;
   uint32_t first_mark, end_mark, mark_capacity;
@@ -40,6 +41,7 @@ struct wsw_outbox_pool {
   struct wsw_outbox *spares;
   uint32_t count;
   size_t octets;
+  uint64_t held; /* octets that wait in outboxes which are in use */
 };
 
 /* NULL without memory. */

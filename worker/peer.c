@@ -3,6 +3,7 @@
 
 #include "worker/details.h"
 #include "worker/handshake.h"
+#include "worker/memory.h"
 #include "worker/sending.h"
 #include "worker/server.h"
 
@@ -407,6 +408,7 @@ static void take_octets(struct wsw_peer *peer, uint8_t *octets, size_t length) {
   if (peer->state == WSW_PEER_OPEN && !wsp_connection_close_received(&peer->connection)) {
     if (length)
       take_frames(peer, octets, length);
+    wsw_memory_make_room(peer->server, 0);
   } else if (peer->state != WSW_PEER_HANDSHAKE) {
     peer->discarded += (uint32_t)length;
     if (peer->discarded > WSW_LINGER_OCTETS && peer->state != WSW_PEER_GONE)

@@ -2,6 +2,7 @@
 #include "worker/server.h"
 
 #include "websocket/server-handshake.h"
+#include "worker/memory.h"
 #include "worker/peer.h"
 #include "worker/sandbox.h"
 #include "worker/title.h"
@@ -14,9 +15,10 @@
 static void stop_timer_expired(struct wsw_timer *timer);
 
 static const char *lock_in(struct wsw_server *server) {
-  (void)server;
   if (!wsp_handshake_prepare()) /* what libcrypto loads at its first digest, it can no longer load inside */
     return "libcrypto has no SHA-1, so no handshake could succeed";
+  if (!wsw_sandbox_limit_memory(wsw_memory_limit(server)))
+    return "sandbox: the memory cannot be limited";
   return wsw_sandbox_enter();
 }
 
@@ -110,9 +112,9 @@ const char *wsw_server_configure(struct wsw_server *server, int listener_fd) {
     return "the system has no random octets";
   wsw_admission_init(&server->admission, configuration->max_clients, configuration->max_per_client, hash_key);
   wsw_visitors_init(&server->visitors, configuration->connection_rate, configuration->ban_time, hash_key);
-  uint64_t twice = 2 * configuration->max_message;
+  uint64_t three = 3 * configuration->max_message;
   server->settings.max_message_size = configuration->max_message;
-  server->settings.max_gathered = twice > WSW_GATHERED_MAX ? twice : WSW_GATHERED_MAX;
+  server->settings.max_gathered = three > WSW_GATHERED_MAX ? three : WSW_GATHERED_MAX;
   server->last_id = configuration->generation << 32;
   wsw_title_set(configuration->name);
   wsw_channel_init(server);

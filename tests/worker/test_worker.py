@@ -799,28 +799,96 @@ def test_a_worker_without_descriptors_waits_instead_of_spinning_and_recovers(sta
 
 
 def test_unfinished_messages_of_all_peers_together_are_bounded(start):
-    """64 MiB, so that a crowd of peers cannot eat the memory with messages that never end."""
+    """64 MiB, so that a crowd of peers cannot eat the memory with messages that never end; and who is refused is one of the crowd."""
     worker = start(max_per_client=50)
-    part = b"\x02\xff" + struct.pack(">Q", 5000000) + bytes(4 + 5000000)
+    part = b"\x02\xff" + struct.pack(">Q", 5000000) + bytes(4 + 4000000)
 
     def send_part(peer):
         try:
             peer.sock.sendall(part)
         except OSError:
-            pass  # the one that is refused
-    peers = [worker.open(n) for n in range(1, 16)]
-    for peer in peers:
+            pass  # one that is cut off
+    honest = worker.open(1)
+    honest.send(b"\x82\xff" + struct.pack(">Q", 1000000) + bytes(4 + 900000))
+    crowd = [worker.open(n) for n in range(2, 22)]
+    for peer in crowd:
         thread = threading.Thread(target=send_part, args=(peer,), daemon=True)
         thread.start()
         thread.join(5)
-    record = worker.channel.wait_for(cc.CLOSED, timeout=60)
-    assert record.code == 1013
+    worker.channel.wait_for(cc.CLOSED, timeout=60)
+    honest.send(bytes(100000))
+    worker.channel.acknowledge(21)
+    worker.channel.wait_for(cc.MESSAGE, honest.id)
+    worker.channel.quiet()
+    ended = [record for record in worker.channel.events() if record.type == cc.CLOSED]
+    assert ended and all(record.code == 1013 and record.connection != honest.id for record in ended)
     if not harness.is_sanitized():  # whose allocator keeps what was freed
         assert cc.private_memory(worker.pid) < 80 << 20
-    worker.channel.acknowledge(15)
-    other = worker.open(16)
-    other.text("undisturbed")
-    worker.channel.wait_for(cc.MESSAGE, other.id)
+
+
+def test_a_peer_that_is_cut_off_for_memory_learns_why(start):
+    worker = start(max_per_client=50, max_message=60 << 20)  # three of them are allowed, and the last is kept free
+    part = b"\x02\xff" + struct.pack(">Q", 60000000) + bytes(4 + 50000000)
+    crowd = [worker.open(n) for n in range(1, 5)]
+    for peer in crowd:
+        thread = threading.Thread(target=lambda peer=peer: peer.sock.sendall(part), daemon=True)
+        thread.start()
+        thread.join(10)
+    record = worker.channel.wait_for(cc.CLOSED, timeout=60)
+    assert record.code == 1013 and b"unfinished" in record.body
+    [told] = [peer for peer in crowd if peer.id == record.connection]
+    assert told.receive_close()[0] == 1013
+
+
+def small_buffers(listener):
+    """So that what is sent waits in the worker and not in the kernel; accepted sockets inherit it."""
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 65536)
+    return listener
+
+
+def test_what_waits_for_peers_that_do_not_read_is_bounded_and_those_who_read_are_served(start):
+    """96 MiB and four of the largest messages."""
+    worker = start(max_per_client=50, listener=small_buffers(harness.listen()))
+    reader = worker.open(1)
+    crowd = [worker.open(n, receive_buffer=4096) for n in range(2, 42)]
+    ceiling = (96 << 20) + 4 * 5242864
+    data = bytes(5242864)
+    worker.channel.acknowledge(41)
+    for peer in crowd:
+        worker.channel.send(peer.id, data)
+        assert worker.control.counters()["queued_bytes"] <= ceiling
+        worker.channel.read_some(0)
+    worker.channel.wait_for(cc.CLOSED)
+    ended = [record for record in worker.channel.events() if record.type == cc.CLOSED]
+    assert all((record.code, record.flags) == (1006, 0) and record.connection != reader.id for record in ended)
+    assert 0 < len(ended) < 40
+    if not harness.is_sanitized():
+        assert cc.private_memory(worker.pid) < 2 * ceiling
+    worker.channel.send(reader.id, "served")
+    assert reader.receive() == (TEXT, b"served")
+    reader.text("heard")
+    worker.channel.acknowledge(len(worker.channel.events()))
+    worker.channel.wait_for(cc.MESSAGE, reader.id)
+
+
+def test_a_broadcast_of_the_largest_message_to_a_crowd_that_does_not_read_is_bounded_too(start):
+    worker = start(max_per_client=60, listener=small_buffers(harness.listen()))
+    reader = worker.open(1)
+    crowd = [worker.open(n, receive_buffer=4096) for n in range(2, 52)]
+    worker.channel.acknowledge(51)
+    worker.channel.broadcast([worker.id(n) for n in range(2, 52)] + [reader.id], bytes(5242864))
+    assert worker.control.counters()["queued_bytes"] <= (96 << 20) + 4 * 5242864
+    assert reader.receive() == (BINARY, bytes(5242864))
+    assert worker.control.counters()["connections"] < len(crowd)
+
+
+@pytest.mark.skipif("harness.worker_path() and harness.is_sanitized()")
+def test_the_kernel_stops_a_worker_that_leaks_before_the_device_suffers(start):
+    worker = start()
+    soft, hard = resource.prlimit(worker.pid, resource.RLIMIT_DATA)
+    assert soft == hard and 200 << 20 < soft < 600 << 20
+    large = start(max_clients=65535, max_message=256 << 20)
+    assert resource.prlimit(large.pid, resource.RLIMIT_DATA)[0] > 4 * (256 << 20)
 
 
 # --- Small ---
