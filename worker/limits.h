@@ -76,7 +76,8 @@
 
 /* Memory, see memory.h. */
 #define WSW_MEMORY_MAX                                                                                                 \
-  (96ull << 20) /* held for peers beside four of the largest messages; beyond: hoarders are cut off */
+  (96ull << 20)               /* held for peers beside four of the largest messages; beyond: hoarders are cut off */
+#define WSW_STANDING_MS 1000u /* who has neither given nor taken for so long is cut off before others */
 #define WSW_MEMORY_SPARE (128ull << 20) /* for everything else, where the kernel stops the process */
 #define WSW_KEPT_MEMORY                                                                                                \
   (256 << 10) /* octets of free memory the process keeps, and the size from which blocks are mapped */

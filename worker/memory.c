@@ -50,31 +50,44 @@ static void cut(struct wsw_peer *peer) {
   wsw_peer_end(peer);
 }
 
-static uint64_t most(const struct wsw_server *server, uint64_t (*measure)(const struct wsw_peer *peer)) {
+typedef uint64_t (*measure_of_peer)(const struct wsw_peer *peer);
+
+/* What the peer holds, 0 when it is to be left alone: `standing` asks for those alone who have neither given nor taken lately. */
+static uint64_t hoard(const struct wsw_peer *peer, measure_of_peer measure, bool standing) {
+  uint64_t moved_at = peer->blocked ? peer->outbox->progress_at : peer->heard_at;
+  return standing && peer->server->loop.now - moved_at < WSW_STANDING_MS ? 0 : measure(peer);
+}
+
+static uint64_t most(const struct wsw_server *server, measure_of_peer measure, bool standing) {
   uint64_t largest = 0;
-  for (const struct wsw_peer *peer = server->peers.oldest; peer; peer = peer->younger)
-    if (measure(peer) > largest)
-      largest = measure(peer);
+  for (const struct wsw_peer *peer = server->peers.oldest; peer; peer = peer->younger) {
+    uint64_t holds = hoard(peer, measure, standing);
+    largest = holds > largest ? holds : largest;
+  }
   return largest;
 }
 
-/* Those that hold at least half of what the worst one does go, until `octets` are freed. So one pass frees much, and a crowd of
- * equals does not cost a pass for each. */
-static void cut_hoarders(struct wsw_server *server, uint64_t (*measure)(const struct wsw_peer *peer), uint64_t octets) {
-  while (octets) {
-    uint64_t worst = most(server, measure);
-    if (!worst)
-      return;
+/* Those that hold at least half of what the worst one does go, until `octets` are freed; returns how many are still to be. So one
+ * pass frees much, and a crowd of equals does not cost a pass for each. */
+static uint64_t cut_some(struct wsw_server *server, measure_of_peer measure, bool standing, uint64_t octets) {
+  uint64_t worst;
+  while (octets && (worst = most(server, measure, standing))) {
     struct wsw_peer *next;
     for (struct wsw_peer *peer = server->peers.oldest; peer && octets; peer = next) {
       next = peer->younger;
-      uint64_t holds = measure(peer);
+      uint64_t holds = hoard(peer, measure, standing);
       if (holds < (worst + 1) / 2)
         continue;
       octets = holds < octets ? octets - holds : 0;
       cut(peer);
     }
   }
+  return octets;
+}
+
+static void cut_hoarders(struct wsw_server *server, measure_of_peer measure, uint64_t octets) {
+  octets = cut_some(server, measure, true, octets);
+  (void)cut_some(server, measure, false, octets);
 }
 
 void wsw_memory_make_room(struct wsw_server *server, uint64_t octets) {

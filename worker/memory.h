@@ -2,7 +2,7 @@
 /*
  * The ceiling of what peers can make a worker hold: octets queued for them, unfinished messages from them, and events that wait for the
  * app side. It is WSW_MEMORY_MAX and four of the largest messages. Before it is passed, those peers that hold most are cut
- * off, so that others go on: whoever does not read is dropped (1006), whoever has sent a large part of a message and not the rest gets a
+ * off, first of those that have not moved for WSW_STANDING_MS, so that others go on: whoever does not read is dropped (1006), whoever has sent a large part of a message and not the rest gets a
  * Close frame with 1013. Near the ceiling newcomers get 503.
  *
  * What is not counted here is bounded by number: request heads (WSP_HEAD_MAX each, WSW_HALF_OPEN_MAX + WSW_REFUSED_MAX of them), and
