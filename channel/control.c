@@ -69,6 +69,27 @@ void wsc_control_add_counters(struct wsc_control_writer *writer, const struct ws
   wsc_control_add(writer, WSC_FIELD_COUNTERS, octets, sizeof octets);
 }
 
+static void put_address(uint8_t *octets, const struct wsc_address *address) {
+  memset(octets, 0, WSC_ADDRESS_SIZE);
+  octets[0] = address->family;
+  wsc_put_u32(octets + 4, address->scope);
+  memcpy(octets + 8, address->octets, sizeof address->octets);
+}
+
+void wsc_control_add_address(struct wsc_control_writer *writer, const struct wsc_address *address) {
+  uint8_t octets[WSC_ADDRESS_SIZE];
+  put_address(octets, address);
+  wsc_control_add(writer, WSC_FIELD_ADDRESS, octets, sizeof octets);
+}
+
+void wsc_control_add_ban(struct wsc_control_writer *writer, const struct wsc_ban *ban) {
+  uint8_t octets[WSC_BAN_SIZE] = {0};
+  put_address(octets, &ban->address);
+  wsc_put_u32(octets + WSC_ADDRESS_SIZE, ban->seconds);
+  octets[WSC_ADDRESS_SIZE + 4] = ban->reason;
+  wsc_control_add(writer, WSC_FIELD_BAN_ENTRY, octets, sizeof octets);
+}
+
 size_t wsc_control_finish(const struct wsc_control_writer *writer) {
   return writer->overflow ? 0 : writer->length;
 }
@@ -167,6 +188,27 @@ bool wsc_control_get_counters(const struct wsc_control_record *record, struct ws
   counters->refused = wsc_get_u64(field.value + 40);
   counters->queued_bytes = wsc_get_u64(field.value + 48);
   return true;
+}
+
+static bool get_address(const uint8_t *octets, struct wsc_address *address) {
+  address->family = octets[0];
+  address->scope = wsc_get_u32(octets + 4);
+  memcpy(address->octets, octets + 8, sizeof address->octets);
+  if (!is_zero(octets + 1, 3))
+    return false;
+  return address->family == 6 || (address->family == 4 && !address->scope && is_zero(address->octets + 4, 12));
+}
+
+bool wsc_control_read_address(const struct wsc_control_field *field, struct wsc_address *address) {
+  return field->length == WSC_ADDRESS_SIZE && get_address(field->value, address);
+}
+
+bool wsc_control_read_ban(const struct wsc_control_field *field, struct wsc_ban *ban) {
+  if (field->length != WSC_BAN_SIZE || !get_address(field->value, &ban->address))
+    return false;
+  ban->seconds = wsc_get_u32(field->value + WSC_ADDRESS_SIZE);
+  ban->reason = field->value[WSC_ADDRESS_SIZE + 4];
+  return is_zero(field->value + WSC_ADDRESS_SIZE + 5, 3);
 }
 
 static bool contains(const uint16_t *keys, size_t count, uint16_t key) {

@@ -38,6 +38,8 @@ enum wsc_control_type {
   WSC_CONTROL_PREPARE = 10,            /* instead of CONFIGURE; fds: an empty vault, certificate, private key, and what
                                           FIELD_CLIENT_CA says. The process checks them, fills the vault, answers READY or
                                           FAILED, and exits */
+  WSC_CONTROL_LIST_BANS = 8,           /* answered by BANS */
+  WSC_CONTROL_CLEAR_BAN = 9,           /* FIELD_ADDRESS; answered by RESULT */
   /* worker to daemon */
   WSC_CONTROL_READY = 32,
   WSC_CONTROL_FAILED = 33,        /* FIELD_ERROR, FIELD_TEXT: could not do what was asked; the worker exits */
@@ -47,6 +49,7 @@ enum wsc_control_type {
   WSC_CONTROL_STOPPED = 37,       /* FIELD_COUNTERS: the last ones */
   WSC_CONTROL_CHANNEL_ENDED = 38, /* the app side closed the channel or broke its rules: FIELD_TEXT says which */
   WSC_CONTROL_REPLACED = 39,      /* FIELD_ERROR, FIELD_TEXT: only where the certificate could not be replaced */
+  WSC_CONTROL_BANS = 40,          /* FIELD_BAN_ENTRY for each ban */
 };
 
 enum wsc_field {
@@ -75,10 +78,16 @@ enum wsc_field {
   WSC_FIELD_FOUND = 23,            /* u32 0 or 1 */
   WSC_FIELD_NAME = 24,             /* text: the server's name for log lines and the process title */
   WSC_FIELD_COMPRESSION = 25,      /* u32 0 or 1: whether permessage-deflate is agreed on; absent: 0 */
+  WSC_FIELD_ALLOWED_ORIGINS = 26,  /* text: origins with one space between them; absent: any */
+  WSC_FIELD_CONNECTION_RATE = 27,  /* u32 connections of one address in a minute; 0 or absent: any number */
+  WSC_FIELD_BAN_SECONDS = 28,      /* u32; 0 or absent: nobody is banned */
+  WSC_FIELD_BAN_ENTRY = 29,        /* struct wsc_ban */
+  WSC_FIELD_ADDRESS = 30,          /* struct wsc_address */
   WSC_FIELD_TLS = 31,              /* u32 0 or 1: CONFIGURE, the vault comes with it and peers have to use TLS */
   WSC_FIELD_TLS_MIN_VERSION = 32,  /* u32: 0x0303 (TLS 1.2) or 0x0304 (TLS 1.3) */
   WSC_FIELD_KEY_PASSWORD = 33,     /* text: PREPARE, of the private key; absent: none */
   WSC_FIELD_CLIENT_CA = 34,        /* u32, an enum wsc_client_ca: PREPARE, where the CA of the peers comes from */
+  WSC_FIELD_LAST_REQUEST = 35,     /* u32: READY, the highest type of request that this worker knows; absent: STOP */
 };
 
 enum wsc_client_ca {
@@ -96,6 +105,25 @@ struct wsc_counters {
 };
 #define WSC_COUNTERS_SIZE 56
 
+/* An address, in a field of its own or at the front of a ban. */
+struct wsc_address {
+  uint8_t family;     /* 4 or 6 */
+  uint32_t scope;     /* interface of a link-local address, else 0 */
+  uint8_t octets[16]; /* IPv4 in the first four, zeros behind */
+};
+#define WSC_ADDRESS_SIZE 24
+
+enum wsc_ban_reason {
+  WSC_BAN_RATE = 1,     /* came too often, and went on */
+  WSC_BAN_REQUESTS = 2, /* malformed requests, or none */
+};
+struct wsc_ban {
+  struct wsc_address address; /* of IPv6 the /64 network, but a link-local address is one by itself */
+  uint32_t seconds;           /* left, rounded up */
+  uint8_t reason;
+};
+#define WSC_BAN_SIZE 32
+
 /* Building: one record at a time in a caller's array. Overflow (of the array, or of
  * WSC_CONTROL_PACKET_MAX) is remembered and makes wsc_control_finish() return 0. */
 struct wsc_control_writer {
@@ -110,6 +138,8 @@ void wsc_control_add_u32(struct wsc_control_writer *writer, uint16_t key, uint32
 void wsc_control_add_u64(struct wsc_control_writer *writer, uint16_t key, uint64_t value);
 void wsc_control_add_text(struct wsc_control_writer *writer, uint16_t key, const char *text);
 void wsc_control_add_counters(struct wsc_control_writer *writer, const struct wsc_counters *counters);
+void wsc_control_add_address(struct wsc_control_writer *writer, const struct wsc_address *address);
+void wsc_control_add_ban(struct wsc_control_writer *writer, const struct wsc_ban *ban);
 /* Octets that a field with `length` octets of value will take; to know beforehand whether it fits. */
 size_t wsc_control_field_size(size_t length);
 size_t wsc_control_finish(const struct wsc_control_writer *writer); /* length of the record, or 0 */
@@ -138,6 +168,11 @@ bool wsc_control_get_u32(const struct wsc_control_record *record, uint16_t key, 
 bool wsc_control_get_u64(const struct wsc_control_record *record, uint16_t key, uint64_t *value);
 /* Longer than known is fine: a later release may append counters. */
 bool wsc_control_get_counters(const struct wsc_control_record *record, struct wsc_counters *counters);
+
+/* False for a field of another length, an unknown family, or octets that should be zero and are not. */
+bool wsc_control_read_address(const struct wsc_control_field *field, struct wsc_address *address);
+/* The same; an unknown reason is the reader's to show. */
+bool wsc_control_read_ban(const struct wsc_control_field *field, struct wsc_ban *ban);
 
 /* For readers, who know which keys a record of that type may carry: true, and *key, when it has a critical field with
  * another key. */

@@ -18,10 +18,13 @@
 #define WSD_PING_SECONDS_MAX 30000u /* of pingInterval and pongTimeout */
 #define WSD_PROTOCOL_TEXT_MAX 1024u /* octets of the option protocol */
 #define WSD_PROTOCOL_NAME_MAX 128u  /* octets of one subprotocol in it */
+#define WSD_ORIGINS_MAX 64u         /* entries of the option allowedOrigins */
+#define WSD_ORIGIN_TEXT_MAX 300u    /* octets of one of them */
 #define WSD_ADDRESS_TEXT_MAX 64u    /* octets of the option serverIP */
 
 #define WSD_LISTEN_BACKLOG 511
 #define WSD_CONNECTIONS_MAX 65535u         /* of one server; the worker is bounded the same way */
+#define WSD_BANS_OF_SERVER_MAX 1024u       /* in an answer to ListBans; the worker is bounded the same way */
 #define WSD_WINDOW_EVENTS 64u              /* event signals on the way to one client ... */
 #define WSD_WINDOW_OCTETS (1u << 20)       /* ... and their octets; one larger alone is fine */
 #define WSD_UNREAD_OCTETS_ASK (256u << 10) /* sent to one client and maybe not read: from here on it gets a Ping ... */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/face.h"
 
+#include "daemon/ban-desk.h"
 #include "daemon/device-profile.h"
 #include "daemon/keeper.h"
 #include "daemon/server-query.h"
@@ -66,11 +67,14 @@ static void list_servers(struct wsd_service *service, const struct wsd_object *o
   on_listed(listing);
 }
 
-static void not_available(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
-  (void)service;
+static void list_bans(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
   (void)object;
-  wsd_call_fail(call, WSD_ERROR_FAILED, "%s: not available in this version; peers are not banned yet",
-                g_dbus_message_get_member(call->message));
+  wsd_ban_desk_list(service->ban_desk, call);
+}
+
+static void clear_ban(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
+  (void)object;
+  wsd_ban_desk_clear(service->ban_desk, call);
 }
 
 static void reload(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
@@ -83,9 +87,9 @@ static void reload(struct wsd_service *service, const struct wsd_object *object,
 }
 
 const struct wsd_method wsd_manager_methods[] = {
-    {"CreateServer", WSD_FOR_OWNER, create_server},      {"ListServers", WSD_FOR_OWNER, list_servers},
-    {"ListBans", WSD_FOR_ADMINISTRATORS, not_available}, {"ClearBan", WSD_FOR_ADMINISTRATORS, not_available},
-    {"Reload", WSD_FOR_ADMINISTRATORS, reload},          {NULL, WSD_FOR_OWNER, NULL},
+    {"CreateServer", WSD_FOR_OWNER, create_server},  {"ListServers", WSD_FOR_OWNER, list_servers},
+    {"ListBans", WSD_FOR_ADMINISTRATORS, list_bans}, {"ClearBan", WSD_FOR_ADMINISTRATORS, clear_ban},
+    {"Reload", WSD_FOR_ADMINISTRATORS, reload},      {NULL, WSD_FOR_OWNER, NULL},
 };
 
 GVariant *wsd_manager_property(struct wsd_service *service, const char *name) {

@@ -56,7 +56,6 @@ void wsd_server_listen(struct wsd_server *server);
 
 /* server-certificate.c */
 
-#define WSD_VAULT_SLOTS 2u
 void wsd_server_drop_vault(struct wsd_server *server);
 /* For the Start under way; wsd_server_listen() or wsd_server_refuse_start() follows. */
 void wsd_server_check_certificate(struct wsd_server *server);

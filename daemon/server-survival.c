@@ -10,18 +10,15 @@
 
 void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server *kept) {
   const struct wsd_identity *owner = server->app->identity;
-  const struct wsd_start_options *options = &server->options;
   kept->number = server->number;
   kept->owner = g_strdup(server->app->name);
   kept->owner_uid = owner ? owner->uid : G_MAXUINT32;
   kept->owner_label = g_strdup(owner ? owner->label : NULL);
   kept->state = g_strdup(wsd_server_state_name(server->state));
-  kept->options = *options;
-  kept->options.server_ip = g_strdup(options->server_ip);
-  kept->options.protocol = g_strdup(options->protocol);
-  kept->options.files = NULL;
+  wsd_start_options_copy(&kept->options, &server->options);
   kept->generation = server->generation;
   kept->worker_version = WSC_CONTROL_VERSION;
+  kept->worker_last_request = server->worker ? wsd_worker_last_request(server->worker) : 0;
   kept->events_before = server->worker ? server->events_before : wsd_traffic_emitted(server->traffic);
   kept->settled = server->settled;
 }
@@ -100,9 +97,7 @@ static void adopt_idle(struct wsd_server *server, const struct wsd_kept_server *
 void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept,
                       const struct wsd_server_remains *remains) {
   wsd_start_options_clear(&server->options);
-  server->options = kept->options;
-  server->options.server_ip = g_strdup(kept->options.server_ip);
-  server->options.protocol = g_strdup(kept->options.protocol);
+  wsd_start_options_copy(&server->options, &kept->options);
   server->generation = kept->generation;
   bool stopping = g_str_equal(kept->state, "stopping");
   bool active = stopping || g_str_equal(kept->state, "running") || g_str_equal(kept->state, "starting");

@@ -71,6 +71,7 @@ static struct wsd_worker_settings worker_settings(const struct wsd_server *serve
       .max_clients = options->max_clients,
       .max_per_client = options->max_per_client,
       .protocol = options->protocol,
+      .allowed_origins = (const char *const *)options->allowed_origins,
       .max_message = options->max_message,
       .ping_interval = options->ping_interval,
       .pong_timeout = options->pong_timeout,
@@ -78,6 +79,8 @@ static struct wsd_worker_settings worker_settings(const struct wsd_server *serve
       .handshake_timeout = server->service->config->handshake_timeout,
       .vault = options->tls ? server->vault : -1,
       .tls_min_version = options->tls_min_version,
+      .connection_rate = server->service->config->connection_rate,
+      .ban_seconds = server->service->config->ban_seconds,
       .window_events = WSD_WORKER_WINDOW_EVENTS,
       .window_octets = WSD_WORKER_WINDOW_OCTETS,
   };
@@ -147,6 +150,7 @@ static void on_ready(void *user) {
   wsd_server_clear_timer(server);
   server->worker_ready = true;
   server->ready_at = g_get_monotonic_time();
+  wsd_keeper_touch(server->service->keeper); /* which requests it knows, a successor of ours has to know */
   if (server->state == WSD_SERVER_STARTING) {
     wsd_server_set_state(server, WSD_SERVER_RUNNING);
     g_info("%s: server %" G_GUINT64_FORMAT " listens on %s port %u", server->app->name, server->number,
@@ -170,6 +174,8 @@ bool wsd_server_adopt_worker(struct wsd_server *server, const struct wsd_kept_se
   if (control < 0 || kept->worker_version != WSC_CONTROL_VERSION || !open_channel(channel, &error))
     return false;
   server->worker = wsd_worker_adopt(control, pidfd, &worker_events, server);
+  if (kept->worker_last_request)
+    wsd_worker_set_last_request(server->worker, kept->worker_last_request);
   server->worker_ready = true;
   server->ready_at = g_get_monotonic_time();
   server->events_before = kept->events_before;

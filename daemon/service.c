@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/service.h"
 
+#include "daemon/ban-desk.h"
 #include "daemon/delivery.h"
 #include "daemon/device-profile.h"
 #include "daemon/keeper.h"
@@ -20,6 +21,7 @@ struct wsd_service *wsd_service_new(const struct wsd_config_source *config_sourc
   struct wsd_service *service = g_new0(struct wsd_service, 1);
   service->supervisor = supervisor;
   service->keeper = wsd_keeper_new(service, supervisor);
+  service->ban_desk = wsd_ban_desk_new(service);
   service->config_source = *config_source;
   service->config = config;
   service->worker_path = g_strdup(worker_path);
@@ -58,6 +60,7 @@ static void drop_all_apps(struct wsd_service *service) {
 }
 
 void wsd_service_free(struct wsd_service *service) {
+  wsd_ban_desk_free(service->ban_desk);
   drop_all_apps(service);
   g_clear_object(&service->connection);
   g_clear_pointer(&service->keeper, wsd_keeper_free);

@@ -9,6 +9,7 @@
 #include "daemon/call.h"
 #include "daemon/config.h"
 
+struct wsd_ban_desk;
 struct wsd_keeper;
 struct wsd_server;
 struct wsd_supervisor;
@@ -28,6 +29,7 @@ struct wsd_service {
   struct wsd_timing timing;
   struct wsd_supervisor *supervisor;
   struct wsd_keeper *keeper;
+  struct wsd_ban_desk *ban_desk;
   GDBusConnection *connection; /* NULL while there is none */
   char *bus_guid;              /* of that bus */
   GHashTable *apps;            /* by unique name; holds references */

@@ -3,32 +3,32 @@
 
 #include "daemon/error.h"
 #include "daemon/limits.h"
+#include "daemon/origin.h"
 
 #include <arpa/inet.h>
 #include <net/if.h>
 #include <string.h>
 
-/* What has to hold about a key before any value is looked at. */
+/* The known keys. */
 static const struct {
   const char *name;
-  const char *type;    /* of the value */
-  const char *refusal; /* set: the key is known, and this is why it is not taken */
+  const char *type; /* of the value */
 } known[] = {
-    {"serverIP", "s", NULL},
-    {"serverPort", NULL, NULL}, /* q, i, u, x or t */
-    {"maxConcurrentClientsNumber", "u", NULL},
-    {"maxConnectionsForOneClient", "u", NULL},
-    {"certificate", "h", NULL},
-    {"privateKey", "h", NULL},
-    {"privateKeyPassword", "s", NULL},
-    {"clientCa", "h", NULL},
-    {"tlsMinVersion", "s", NULL},
-    {"protocol", "s", NULL},
-    {"allowedOrigins", "as", "not available in this version; leave it out, any Origin is let in"},
-    {"maxMessageSize", "t", NULL},
-    {"pingInterval", "u", NULL},
-    {"pongTimeout", "u", NULL},
-    {"compression", "b", NULL},
+    {"serverIP", "s"},
+    {"serverPort", NULL}, /* q, i, u, x or t */
+    {"maxConcurrentClientsNumber", "u"},
+    {"maxConnectionsForOneClient", "u"},
+    {"certificate", "h"},
+    {"privateKey", "h"},
+    {"privateKeyPassword", "s"},
+    {"clientCa", "h"},
+    {"tlsMinVersion", "s"},
+    {"protocol", "s"},
+    {"allowedOrigins", "as"},
+    {"maxMessageSize", "t"},
+    {"pingInterval", "u"},
+    {"pongTimeout", "u"},
+    {"compression", "b"},
 };
 
 G_GNUC_PRINTF(4, 5)
@@ -45,8 +45,8 @@ static bool is_port_type(GVariant *value) {
   return g_variant_type_is_basic(g_variant_get_type(value)) && strchr("qiuxt", g_variant_get_type_string(value)[0]);
 }
 
-/* A key that we do not know, fit for a message: not too long, and without control characters. */
-static char *printable_key(const char *key) {
+/* A text that we do not know, fit for a message: not too long, and without control characters. */
+static char *printable(const char *key) {
   GString *shown = g_string_new(NULL);
   for (int i = 0; *key && i < 64; i++, key = g_utf8_next_char(key)) {
     gunichar character = g_utf8_get_char(key);
@@ -68,7 +68,7 @@ static bool check_key(const char *key, GVariant *value, GError **error) {
                    known[i].type ? known[i].type : "q (i, u, x and t are taken too)");
     return true;
   }
-  g_autofree char *escaped = printable_key(key);
+  g_autofree char *escaped = printable(key);
   return fault(error, WSD_ERROR_INVALID_ARGUMENT, escaped, "unknown option; see org.wsserver1(5) for the known ones");
 }
 
@@ -255,15 +255,6 @@ static bool read_certificate(GVariant *dictionary, GUnixFDList *fds, struct wsd_
   return read_password(dictionary, files, error) && read_tls_version(dictionary, options, error);
 }
 
-static bool check_available(GVariant *dictionary, GError **error) {
-  for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
-    g_autoptr(GVariant) value = g_variant_lookup_value(dictionary, known[i].name, NULL);
-    if (value && known[i].refusal)
-      return fault(error, WSD_ERROR_FAILED, known[i].name, "%s", known[i].refusal);
-  }
-  return true;
-}
-
 static bool is_token(const char *text, size_t length) {
   for (size_t i = 0; i < length; i++)
     if (!g_ascii_isalnum(text[i]) && !strchr("!#$%&'*+-.^_`|~", text[i]))
@@ -305,6 +296,26 @@ static bool read_compression(GVariant *dictionary, struct wsd_start_options *opt
   return true;
 }
 
+static bool read_origins(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
+  g_autofree const char **entries = NULL;
+  if (!g_variant_lookup(dictionary, "allowedOrigins", "^a&s", &entries))
+    return true;
+  guint count = g_strv_length((GStrv)entries);
+  if (count > WSD_ORIGINS_MAX)
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "allowedOrigins", "has %u entries, at most %u are allowed", count,
+                 WSD_ORIGINS_MAX);
+  options->allowed_origins = g_new0(char *, count + 1);
+  for (guint i = 0; i < count; i++) {
+    const char *problem = NULL;
+    options->allowed_origins[i] = wsd_origin_normalise(entries[i], &problem);
+    if (options->allowed_origins[i])
+      continue;
+    g_autofree char *shown = printable(entries[i]);
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "allowedOrigins", "\"%s\" %s", shown, problem);
+  }
+  return true;
+}
+
 bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options, GError **error) {
   memset(options, 0, sizeof *options);
   return check_keys(dictionary, error) && read_address(dictionary, options, error) &&
@@ -312,15 +323,24 @@ bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, struct wsd_s
          read_limit(dictionary, "maxConcurrentClientsNumber", &options->max_clients, error) &&
          read_limit(dictionary, "maxConnectionsForOneClient", &options->max_per_client, error) &&
          read_max_message(dictionary, options, error) && read_certificate(dictionary, fds, options, error) &&
-         check_available(dictionary, error) && read_protocol(dictionary, options, error) &&
+         read_protocol(dictionary, options, error) && read_origins(dictionary, options, error) &&
          read_seconds(dictionary, "pingInterval", &options->ping_interval, error) &&
          read_seconds(dictionary, "pongTimeout", &options->pong_timeout, error) &&
          read_compression(dictionary, options);
+}
+
+void wsd_start_options_copy(struct wsd_start_options *options, const struct wsd_start_options *from) {
+  *options = *from;
+  options->server_ip = g_strdup(from->server_ip);
+  options->protocol = g_strdup(from->protocol);
+  options->allowed_origins = g_strdupv(from->allowed_origins);
+  options->files = NULL;
 }
 
 void wsd_start_options_clear(struct wsd_start_options *options) {
   g_free(options->server_ip);
   g_free(options->protocol);
   wsd_certificate_files_free(options->files);
+  g_strfreev(options->allowed_origins);
   memset(options, 0, sizeof *options);
 }

@@ -11,6 +11,8 @@
 #include <netinet/in.h>
 #include <stdbool.h>
 
+#define WSD_VAULT_SLOTS 2u
+
 struct wsd_start_options {
   struct sockaddr_storage address; /* with the port */
   socklen_t address_length;
@@ -26,9 +28,12 @@ struct wsd_start_options {
   guint vault_slot;                    /* under which of two names the vault is kept */
   struct wsd_certificate_files *files; /* owned; NULL without TLS, and once they have been read */
   bool compression;
+  GStrv allowed_origins; /* in their normal form, see origin.h; NULL: any */
 };
 
 /* `fds`: the descriptors that came with the dictionary, or NULL. False with an error of WSD_ERROR that names the key. The options are to
  * be cleared in any case. */
 bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options, GError **error);
+/* Into options that hold nothing; without the files. */
+void wsd_start_options_copy(struct wsd_start_options *options, const struct wsd_start_options *from);
 void wsd_start_options_clear(struct wsd_start_options *options);

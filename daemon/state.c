@@ -3,6 +3,7 @@
 
 #include "daemon/error.h"
 #include "daemon/limits.h"
+#include "daemon/origin.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -74,6 +75,7 @@ static GVariant *server_dictionary(const struct wsd_kept_server *server) {
   put_text(&builder, "state", server->state);
   put_u64(&builder, "generation", server->generation);
   put_u32(&builder, "workerVersion", server->worker_version);
+  put_u32(&builder, "workerLastRequest", server->worker_last_request);
   put_u64(&builder, "eventsBefore", server->events_before);
   g_variant_builder_add(&builder, "{sv}", "settled", g_variant_new_boolean(server->settled));
   put_text(&builder, "serverIP", options->server_ip);
@@ -88,6 +90,9 @@ static GVariant *server_dictionary(const struct wsd_kept_server *server) {
   put_u32(&builder, "tlsMinVersion", options->tls_min_version);
   put_u32(&builder, "vaultSlot", options->vault_slot);
   g_variant_builder_add(&builder, "{sv}", "compression", g_variant_new_boolean(options->compression));
+  if (options->allowed_origins)
+    g_variant_builder_add(&builder, "{sv}", "allowedOrigins",
+                          g_variant_new_strv((const char *const *)options->allowed_origins, -1));
   return g_variant_builder_end(&builder);
 }
 
@@ -167,6 +172,23 @@ static bool is_known_state(const char *state) {
   return state && g_strv_contains(states, state);
 }
 
+/* What cannot be read must not count as absent, which would let everybody in. */
+static bool read_origins(GVariant *dictionary, struct wsd_start_options *options) {
+  g_autoptr(GVariant) value = g_variant_lookup_value(dictionary, "allowedOrigins", NULL);
+  if (!value)
+    return true;
+  if (!g_variant_is_of_type(value, G_VARIANT_TYPE_STRING_ARRAY) || g_variant_n_children(value) > WSD_ORIGINS_MAX)
+    return false;
+  options->allowed_origins = g_variant_dup_strv(value, NULL);
+  for (char **origin = options->allowed_origins; *origin; origin++) {
+    const char *fault;
+    g_autofree char *normal = wsd_origin_normalise(*origin, &fault);
+    if (g_strcmp0(normal, *origin) != 0)
+      return false;
+  }
+  return true;
+}
+
 static bool read_options(GVariant *dictionary, struct wsd_start_options *options) {
   guint32 port = 0;
   gboolean tls = FALSE;
@@ -186,7 +208,7 @@ static bool read_options(GVariant *dictionary, struct wsd_start_options *options
   options->compression = compression;
   options->server_port = (guint16)port;
   options->tls = tls;
-  return port <= G_MAXUINT16 && options->vault_slot < 2;
+  return port <= G_MAXUINT16 && options->vault_slot < WSD_VAULT_SLOTS && read_origins(dictionary, options);
 }
 
 static bool read_server(GVariant *dictionary, struct wsd_kept_server *server) {
@@ -197,6 +219,7 @@ static bool read_server(GVariant *dictionary, struct wsd_kept_server *server) {
   server->state = get_text(dictionary, "state");
   g_variant_lookup(dictionary, "generation", "t", &server->generation);
   g_variant_lookup(dictionary, "workerVersion", "u", &server->worker_version);
+  g_variant_lookup(dictionary, "workerLastRequest", "u", &server->worker_last_request);
   g_variant_lookup(dictionary, "eventsBefore", "t", &server->events_before);
   g_variant_lookup(dictionary, "settled", "b", &settled);
   server->settled = settled;

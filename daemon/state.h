@@ -17,10 +17,11 @@ struct wsd_kept_server {
   char *owner_label; /* or NULL */
   char *state;       /* as the property says it */
   struct wsd_start_options options;
-  guint64 generation;     /* of the last worker */
-  guint32 worker_version; /* of the control records it speaks */
-  guint64 events_before;  /* event signals sent before the present worker's first */
-  bool settled;           /* every event that was sent is acknowledged to the worker: nothing will be repeated */
+  guint64 generation;          /* of the last worker */
+  guint32 worker_version;      /* of the control records it speaks */
+  guint32 worker_last_request; /* see worker-process.h; 0: it has not told */
+  guint64 events_before;       /* event signals sent before the present worker's first */
+  bool settled;                /* every event that was sent is acknowledged to the worker: nothing will be repeated */
 };
 
 struct wsd_state {

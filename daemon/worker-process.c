@@ -34,6 +34,7 @@ struct wsd_worker {
   int control;
   int pidfd;
   bool synchronised; /* what it says is meant for us */
+  guint32 last_request;
   guint source;
   guint gone_source;
   guint32 last_tag;
@@ -151,6 +152,7 @@ static void handle_record(struct wsd_worker *worker, const struct wsc_control_re
     return;
   switch (record->type) {
   case WSC_CONTROL_READY:
+    (void)wsc_control_get_u32(record, WSC_FIELD_LAST_REQUEST, &worker->last_request);
     worker->events.ready(worker->user);
     break;
   case WSC_CONTROL_FAILED:
@@ -168,6 +170,8 @@ static void handle_record(struct wsd_worker *worker, const struct wsc_control_re
   case WSC_CONTROL_COUNTERS:
   case WSC_CONTROL_CONNECTIONS:
   case WSC_CONTROL_REPLACED:
+  case WSC_CONTROL_BANS:
+  case WSC_CONTROL_RESULT:
     handle_answer(worker, record);
     break;
   default:
@@ -232,6 +236,7 @@ static struct wsd_worker *worker_new(int control, int pidfd, const struct wsd_wo
   worker->user = user;
   worker->control = control;
   worker->pidfd = pidfd;
+  worker->last_request = WSC_CONTROL_STOP;
   worker->last_tag = g_random_int(); /* answers that an earlier process was owed do not fit ours */
   g_queue_init(&worker->requests);
   worker->source = g_unix_fd_add(control, G_IO_IN | G_IO_HUP | G_IO_ERR, on_control, worker);
@@ -264,6 +269,14 @@ struct wsd_worker *wsd_worker_spawn(const char *path, const struct wsd_worker_ev
 
 struct wsd_worker *wsd_worker_adopt(int control, int pidfd, const struct wsd_worker_events *events, void *user) {
   return worker_new(control, pidfd, events, user);
+}
+
+guint32 wsd_worker_last_request(const struct wsd_worker *worker) {
+  return worker->last_request;
+}
+
+void wsd_worker_set_last_request(struct wsd_worker *worker, guint32 type) {
+  worker->last_request = type;
 }
 
 int wsd_worker_control(const struct wsd_worker *worker) {
@@ -326,9 +339,17 @@ static bool attach(struct wsd_worker *worker, const struct wsd_worker_settings *
   return send_record(worker, &writer, &channel, 1);
 }
 
+/* A worker that does not know the field must not serve as if there were none. */
+static void add_origins(struct wsc_control_writer *writer, const struct wsd_worker_settings *settings) {
+  if (!settings->allowed_origins)
+    return;
+  g_autofree char *list = g_strjoinv(" ", (GStrv)settings->allowed_origins);
+  wsc_control_add_text(writer, WSC_FIELD_ALLOWED_ORIGINS | WSC_CRITICAL, list);
+}
+
 bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int listener,
                           int channel) {
-  guint8 room[4096];
+  guint8 room[4096 + WSD_ORIGINS_MAX * (WSD_ORIGIN_TEXT_MAX + 1)];
   struct wsc_control_writer writer;
   wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_CONFIGURE, 0);
   wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
@@ -341,6 +362,9 @@ bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_set
   wsc_control_add_u32(&writer, WSC_FIELD_PING_INTERVAL, settings->ping_interval);
   wsc_control_add_u32(&writer, WSC_FIELD_PONG_TIMEOUT, settings->pong_timeout);
   wsc_control_add_u32(&writer, WSC_FIELD_HANDSHAKE_TIMEOUT, settings->handshake_timeout);
+  wsc_control_add_u32(&writer, WSC_FIELD_CONNECTION_RATE, settings->connection_rate);
+  wsc_control_add_u32(&writer, WSC_FIELD_BAN_SECONDS, settings->ban_seconds);
+  add_origins(&writer, settings);
   wsc_control_add_u32(&writer, WSC_FIELD_COMPRESSION, settings->compression);
   bool tls = settings->vault >= 0;
   if (tls) { /* a worker that does not know of TLS must not serve without */
@@ -433,4 +457,20 @@ void wsd_worker_replace_certificate(struct wsd_worker *worker, int vault, wsd_wo
 char *wsd_worker_replacement_fault(const struct wsc_control_record *record) {
   struct wsc_control_field field;
   return wsc_control_find(record, WSC_FIELD_TEXT, &field) ? record_text(record) : NULL;
+}
+
+void wsd_worker_ask_bans(struct wsd_worker *worker, wsd_worker_answer answer, void *user) {
+  guint8 room[16];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_LIST_BANS, ++worker->last_tag);
+  ask(worker, &writer, WSC_CONTROL_BANS, answer, user);
+}
+
+void wsd_worker_ask_to_clear_ban(struct wsd_worker *worker, const struct wsc_address *address, wsd_worker_answer answer,
+                                 void *user) {
+  guint8 room[64];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_CLEAR_BAN, ++worker->last_tag);
+  wsc_control_add_address(&writer, address);
+  ask(worker, &writer, WSC_CONTROL_RESULT, answer, user);
 }

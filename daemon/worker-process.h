@@ -21,11 +21,13 @@ struct wsd_worker_settings {
   guint64 generation;
   guint32 max_clients, max_per_client;
   const char *protocol;
+  const char *const *allowed_origins; /* NULL: any */
   guint64 max_message;
   guint32 ping_interval, pong_timeout, handshake_timeout; /* seconds */
   int vault;                                              /* certificate and key; -1: peers speak plain TCP */
   guint32 tls_min_version;
   bool compression;
+  guint32 connection_rate, ban_seconds;
   guint32 window_events;
   guint64 window_octets;
 };
@@ -47,6 +49,9 @@ struct wsd_worker *wsd_worker_spawn(const char *path, const struct wsd_worker_ev
 /* A worker that an earlier process of the service left behind. Takes the descriptors; `pidfd` may be -1. What it says before `ready`
  * was meant for that process and is passed over. */
 struct wsd_worker *wsd_worker_adopt(int control, int pidfd, const struct wsd_worker_events *events, void *user);
+/* The highest type of request that it knows: told by the worker when it is ready, remembered for one that is adopted. */
+guint32 wsd_worker_last_request(const struct wsd_worker *worker);
+void wsd_worker_set_last_request(struct wsd_worker *worker, guint32 type);
 /* For the service manager to keep; the pidfd is -1 where the kernel has none. */
 int wsd_worker_control(const struct wsd_worker *worker);
 int wsd_worker_pidfd(const struct wsd_worker *worker);
@@ -77,3 +82,6 @@ void wsd_worker_ask_connections(struct wsd_worker *worker, guint64 after, wsd_wo
 void wsd_worker_replace_certificate(struct wsd_worker *worker, int vault, wsd_worker_answer answer, void *user);
 /* What an answer to that complains of; NULL: nothing. */
 char *wsd_worker_replacement_fault(const struct wsc_control_record *record);
+void wsd_worker_ask_bans(struct wsd_worker *worker, wsd_worker_answer answer, void *user);
+void wsd_worker_ask_to_clear_ban(struct wsd_worker *worker, const struct wsc_address *address, wsd_worker_answer answer,
+                                 void *user);

@@ -19,13 +19,15 @@ MESSAGE_COST = 16
 QUEUE_HIGH, QUEUE_LOW, CREDIT_STEP = 1 << 20, 256 << 10, 128 << 10
 
 CONFIGURE, ATTACH, STATISTICS, LIST, CONTROL_CLOSE, STOP = 1, 2, 3, 4, 5, 6
+LIST_BANS, CLEAR_BAN, BANS = 8, 9, 40
 READY, FAILED, COUNTERS, CONNECTIONS, RESULT, STOPPED, CHANNEL_ENDED = range(32, 39)
 (F_VERSION, F_GENERATION, F_MAX_CLIENTS, F_MAX_PER_CLIENT, F_PROTOCOL, F_MAX_MESSAGE, F_PING_INTERVAL, F_PONG_TIMEOUT,
  F_HANDSHAKE_TIMEOUT, F_ACKNOWLEDGED, F_WINDOW_EVENTS, F_WINDOW_OCTETS, F_AFTER, F_CONNECTION, F_CODE, F_REASON,
  F_DEADLINE, F_ERROR, F_TEXT, F_COUNTERS, F_CONNECTION_ENTRY, F_MORE, F_FOUND, F_NAME) = range(1, 25)
 F_COMPRESSION = 25
+F_ALLOWED_ORIGINS, F_CONNECTION_RATE, F_BAN_SECONDS, F_BAN_ENTRY, F_ADDRESS = range(26, 31)
 U64_FIELDS = (F_GENERATION, F_MAX_MESSAGE, F_WINDOW_OCTETS, F_AFTER, F_CONNECTION)
-TEXT_FIELDS = (F_PROTOCOL, F_REASON, F_TEXT, F_NAME)
+TEXT_FIELDS = (F_PROTOCOL, F_ALLOWED_ORIGINS, F_REASON, F_TEXT, F_NAME)
 COUNTER_NAMES = ("connections", "messages_received", "messages_sent", "bytes_received", "bytes_sent", "refused",
                  "queued_bytes")
 
@@ -180,6 +182,18 @@ def encode_field(key, value):
     return struct.pack("<HHI", key, 0, len(value)) + value + bytes(-len(value) % 4)
 
 
+def encode_address(text):
+    family = 6 if ":" in text else 4
+    octets = socket.inet_pton(socket.AF_INET6 if family == 6 else socket.AF_INET, text)
+    return struct.pack("<B3xI", family, 0) + octets.ljust(16, b"\0")
+
+
+def decode_address(value):
+    family, scope = struct.unpack_from("<B3xI", value)
+    assert scope == 0
+    return socket.inet_ntop(socket.AF_INET6, value[8:]) if family == 6 else socket.inet_ntop(socket.AF_INET, value[8:12])
+
+
 class ControlRecord:
     def __init__(self, octets):
         self.type, flags, self.tag = struct.unpack_from("<HHI", octets)
@@ -203,6 +217,10 @@ class ControlRecord:
         if key in TEXT_FIELDS:
             return values[0].decode()
         return struct.unpack("<Q" if len(values[0]) == 8 else "<I", values[0])[0]
+
+    def bans(self):
+        """Address as text, seconds left and reason of each."""
+        return [(decode_address(value[:24]), *struct.unpack("<IBBBB", value[24:])[:2]) for value in self.all(F_BAN_ENTRY)]
 
     def counters(self):
         values = struct.unpack("<7Q", self.all(F_COUNTERS)[0][:56])

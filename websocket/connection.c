@@ -297,6 +297,10 @@ static enum wsp_event_type read_control(struct wsp_connection *connection, struc
   return receive_control(connection, reading, payload, length);
 }
 
+size_t wsp_connection_gathered(const struct wsp_connection *connection) {
+  return connection->gather_capacity;
+}
+
 bool wsp_connection_resize_gathered(struct wsp_connection *connection, size_t capacity) {
   struct wsp_settings *settings = connection->settings;
   const uint64_t others = settings->gathered - connection->gather_capacity;

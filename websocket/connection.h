@@ -133,6 +133,9 @@ enum wsp_send_result wsp_connection_ping(struct wsp_connection *connection, cons
 enum wsp_send_result wsp_connection_close(struct wsp_connection *connection, uint16_t code, const uint8_t *reason,
                                           size_t length, struct wsp_buffer *out);
 
+/* Octets of memory that an unfinished message takes; also part of settings->gathered. */
+size_t wsp_connection_gathered(const struct wsp_connection *connection);
+
 bool wsp_connection_close_sent(const struct wsp_connection *connection);
 bool wsp_connection_close_received(const struct wsp_connection *connection);
 bool wsp_connection_failed(const struct wsp_connection *connection);

@@ -40,6 +40,15 @@ bool wsw_address_same_host(const struct wsw_address *one, const struct wsw_addre
          memcmp(one->octets, other->octets, sizeof one->octets) == 0;
 }
 
+struct wsw_address wsw_address_network(const struct wsw_address *address) {
+  struct wsw_address network = *address;
+  network.port = 0;
+  bool is_link_local = address->octets[0] == 0xFE && (address->octets[1] & 0xC0) == 0x80;
+  if (address->family == 6 && !is_link_local)
+    memset(network.octets + 8, 0, 8);
+  return network;
+}
+
 static uint64_t mix(uint64_t state, uint64_t word) {
   unsigned __int128 product = (unsigned __int128)(state ^ word) * 0x9FB21C651E98DF25u;
   return (uint64_t)product ^ (uint64_t)(product >> 64);

@@ -21,5 +21,9 @@ bool wsw_address_from_socket(struct wsw_address *address, const struct sockaddr_
 /* The same machine as far as addresses tell: everything but the port. */
 bool wsw_address_same_host(const struct wsw_address *one, const struct wsw_address *other);
 
+/* What one owner of addresses usually has: an IPv4 address as it is, of an IPv6 one the /64 network. All of a link share the network
+ * of link-local addresses, so of those each is one. Without the port. */
+struct wsw_address wsw_address_network(const struct wsw_address *address);
+
 /* A keyed hash of the host, so that nobody can choose addresses that collide. */
 uint64_t wsw_address_hash(const struct wsw_address *address, const uint64_t key[2]);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who may come in: counts connections by client address and holds both client limits. A peer takes its place when its TCP connection
- * arrives and gives it back when its WebSocket connection is over, so one in its opening handshake counts and a
- * refused one does not.
+ * Who may come in: counts connections by client address and holds both client limits. A peer takes its place when its
+ * request has arrived and was right, and gives it back when its WebSocket connection is over. Until then it is half open
+ * (half-open.h), where the same counting keeps count of networks.
  */
 #pragma once
 

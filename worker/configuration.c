@@ -36,6 +36,19 @@ static const char *read_times(struct wsw_configuration *configuration, const str
   return NULL;
 }
 
+static const char *read_rate(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  uint32_t seconds = 0;
+  if (wsc_control_find(record, WSC_FIELD_CONNECTION_RATE, &field) &&
+      !read_number(record, WSC_FIELD_CONNECTION_RATE, 0, WSW_CONNECTION_RATE_MAX, &configuration->connection_rate))
+    return "CONFIGURE: the connection rate is out of range";
+  if (wsc_control_find(record, WSC_FIELD_BAN_SECONDS, &field) &&
+      !read_number(record, WSC_FIELD_BAN_SECONDS, 0, WSW_BAN_SECONDS_MAX, &seconds))
+    return "CONFIGURE: the duration of bans is out of range";
+  configuration->ban_time = seconds * 1000ull;
+  return NULL;
+}
+
 static const char *read_texts(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
   struct wsc_control_field field;
   if (!wsc_control_find(record, WSC_FIELD_PROTOCOL, &field) || field.length > WSW_PROTOCOLS_MAX ||
@@ -72,11 +85,22 @@ static const char *read_compression(struct wsw_configuration *configuration, con
   return NULL;
 }
 
+static const char *read_origins(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  if (!wsc_control_find(record, WSC_FIELD_ALLOWED_ORIGINS, &field))
+    return NULL;
+  if (field.length > WSW_ORIGINS_MAX || memchr(field.value, 0, field.length))
+    return "CONFIGURE: the list of origins is too long or no text";
+  return wsw_origins_set(&configuration->origins, field.value, field.length) ? NULL
+                                                                             : "CONFIGURE: no memory for the origins";
+}
+
 static const char *find_unknown(const struct wsc_control_record *record) {
-  static const uint16_t known[] = {WSC_FIELD_VERSION,        WSC_FIELD_GENERATION,   WSC_FIELD_MAX_CLIENTS,
-                                   WSC_FIELD_MAX_PER_CLIENT, WSC_FIELD_PROTOCOL,     WSC_FIELD_MAX_MESSAGE,
-                                   WSC_FIELD_PING_INTERVAL,  WSC_FIELD_PONG_TIMEOUT, WSC_FIELD_HANDSHAKE_TIMEOUT,
-                                   WSC_FIELD_NAME,           WSC_FIELD_COMPRESSION,  WSC_FIELD_TLS,
+  static const uint16_t known[] = {WSC_FIELD_VERSION,        WSC_FIELD_GENERATION,      WSC_FIELD_MAX_CLIENTS,
+                                   WSC_FIELD_MAX_PER_CLIENT, WSC_FIELD_PROTOCOL,        WSC_FIELD_MAX_MESSAGE,
+                                   WSC_FIELD_PING_INTERVAL,  WSC_FIELD_PONG_TIMEOUT,    WSC_FIELD_HANDSHAKE_TIMEOUT,
+                                   WSC_FIELD_NAME,           WSC_FIELD_ALLOWED_ORIGINS, WSC_FIELD_CONNECTION_RATE,
+                                   WSC_FIELD_BAN_SECONDS,    WSC_FIELD_COMPRESSION,     WSC_FIELD_TLS,
                                    WSC_FIELD_TLS_MIN_VERSION};
   uint16_t key;
   return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key)
@@ -98,10 +122,18 @@ const char *wsw_configuration_read(struct wsw_configuration *configuration, cons
   if (!fault)
     fault = read_times(configuration, record);
   if (!fault)
+    fault = read_rate(configuration, record);
+  if (!fault)
     fault = read_texts(configuration, record);
   if (!fault)
     fault = read_tls(configuration, record);
   if (!fault)
     fault = read_compression(configuration, record);
+  if (!fault)
+    fault = read_origins(configuration, record);
   return fault;
+}
+
+void wsw_configuration_clear(struct wsw_configuration *configuration) {
+  wsw_origins_clear(&configuration->origins);
 }

@@ -124,6 +124,7 @@ static void tell_ready(struct wsw_server *server, const struct wsc_control_recor
   struct wsc_control_writer writer;
   begin_answer(server, &writer, WSC_CONTROL_READY, record->tag);
   wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
+  wsc_control_add_u32(&writer, WSC_FIELD_LAST_REQUEST, WSC_CONTROL_CLEAR_BAN);
   answer(server, &writer);
 }
 
@@ -244,6 +245,13 @@ static const char *list(struct wsw_server *server, const struct wsc_control_reco
   return NULL;
 }
 
+static void tell_result(struct wsw_server *server, const struct wsc_control_record *record, bool found) {
+  struct wsc_control_writer writer;
+  begin_answer(server, &writer, WSC_CONTROL_RESULT, record->tag);
+  wsc_control_add_u32(&writer, WSC_FIELD_FOUND, found);
+  answer(server, &writer);
+}
+
 static const char *close_connection(struct wsw_server *server, const struct wsc_control_record *record) {
   uint64_t id;
   uint32_t code;
@@ -260,10 +268,34 @@ static const char *close_connection(struct wsw_server *server, const struct wsc_
     if (fault)
       return fault;
   }
+  tell_result(server, record, found);
+  return NULL;
+}
+
+_Static_assert(WSC_CONTROL_HEADER + WSW_BANS_MAX * (8 + WSC_BAN_SIZE) <= WSC_CONTROL_PACKET_MAX, "all bans in one");
+
+static void tell_bans(struct wsw_server *server, const struct wsc_control_record *record) {
   struct wsc_control_writer writer;
-  begin_answer(server, &writer, WSC_CONTROL_RESULT, record->tag);
-  wsc_control_add_u32(&writer, WSC_FIELD_FOUND, found);
+  begin_answer(server, &writer, WSC_CONTROL_BANS, record->tag);
+  uint64_t now = server->loop.now;
+  for (const struct wsw_visitor *banned = wsw_visitors_bans(&server->visitors, now); banned; banned = banned->newer) {
+    struct wsc_ban ban = {.address = {.family = banned->address.family, .scope = banned->address.scope},
+                          .seconds = wsw_visitors_seconds_left(banned, now),
+                          .reason = banned->reason};
+    memcpy(ban.address.octets, banned->address.octets, sizeof ban.address.octets);
+    wsc_control_add_ban(&writer, &ban);
+  }
   answer(server, &writer);
+}
+
+static const char *clear_ban(struct wsw_server *server, const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  struct wsc_address named;
+  if (!wsc_control_find(record, WSC_FIELD_ADDRESS, &field) || !wsc_control_read_address(&field, &named))
+    return "CLEAR_BAN: the address is missing or none";
+  struct wsw_address address = {.family = named.family, .scope = named.scope};
+  memcpy(address.octets, named.octets, sizeof address.octets);
+  tell_result(server, record, wsw_visitors_pardon(&server->visitors, &address, server->loop.now));
   return NULL;
 }
 
@@ -282,7 +314,7 @@ static const char *stop(struct wsw_server *server, const struct wsc_control_reco
 static bool has_unknown_critical_field(const struct wsc_control_record *record) {
   static const uint16_t known[] = {WSC_FIELD_ACKNOWLEDGED, WSC_FIELD_WINDOW_EVENTS, WSC_FIELD_WINDOW_OCTETS,
                                    WSC_FIELD_AFTER,        WSC_FIELD_CONNECTION,    WSC_FIELD_CODE,
-                                   WSC_FIELD_REASON,       WSC_FIELD_DEADLINE};
+                                   WSC_FIELD_REASON,       WSC_FIELD_DEADLINE,      WSC_FIELD_ADDRESS};
   uint16_t key;
   return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key);
 }
@@ -331,6 +363,11 @@ static const char *serve(struct wsw_server *server, const struct wsc_control_rec
     return list(server, record);
   case WSC_CONTROL_CLOSE:
     return close_connection(server, record);
+  case WSC_CONTROL_LIST_BANS:
+    tell_bans(server, record);
+    return NULL;
+  case WSC_CONTROL_CLEAR_BAN:
+    return clear_ban(server, record);
   case WSC_CONTROL_STOP:
     return stop(server, record);
   default:

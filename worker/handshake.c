@@ -7,14 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void refuse_as_admission_said(struct wsw_peer *peer) {
-  if (peer->refusal == 429)
-    wsw_handshake_refuse(peer, 429, "This address has as many connections as one client may have.");
-  else
-    wsw_handshake_refuse(peer, 503, "The server is full.");
-}
-
-void wsw_handshake_refuse(struct wsw_peer *peer, unsigned status, const char *sentence) {
+static void refuse(struct wsw_peer *peer, unsigned status, const char *sentence, unsigned retry_after) {
   struct wsw_server *server = peer->server;
   server->counters.refused++;
   wsp_server_handshake_free(peer->handshake);
@@ -23,7 +16,6 @@ void wsw_handshake_refuse(struct wsw_peer *peer, unsigned status, const char *se
     wsw_peer_drop(peer);
     return;
   }
-  unsigned retry_after = status == 429 || status == 503 ? WSW_RETRY_AFTER : 0;
   if (!wsp_http_refusal(&server->replies, status, sentence, retry_after) || !wsw_peer_take_replies(peer, false)) {
     wsw_peer_drop(peer);
     return;
@@ -31,13 +23,34 @@ void wsw_handshake_refuse(struct wsw_peer *peer, unsigned status, const char *se
   wsw_peer_end(peer);
 }
 
+void wsw_handshake_refuse(struct wsw_peer *peer, unsigned status, const char *sentence) {
+  refuse(peer, status, sentence, WSW_RETRY_AFTER);
+}
+
+/* It was refused on arrival. */
+static void refuse_as_decided(struct wsw_peer *peer) {
+  struct wsw_server *server = peer->server;
+  if (peer->refusal == 429)
+    refuse(peer, 429, "Too many connections came from this address; try again later.",
+           wsw_visitors_wait(&server->visitors, &peer->address, server->loop.now));
+  else
+    wsw_handshake_refuse(peer, 503, "The server is full.");
+}
+
+static void refuse_for_fault(struct wsw_peer *peer, unsigned status, const char *sentence) {
+  bool is_fault = status != 426 && status != 503; /* no upgrade is no attack, and no memory not the peer's fault */
+  if (is_fault)
+    wsw_visitors_fault(&peer->server->visitors, &peer->address, peer->server->loop.now);
+  wsw_handshake_refuse(peer, status, sentence);
+}
+
 void wsw_handshake_expired(struct wsw_peer *peer) {
   if (peer->refusal)
-    refuse_as_admission_said(peer);
+    refuse_as_decided(peer);
   else if (!wsw_server_reads(peer->server)) /* it was us who did not read */
     wsw_handshake_refuse(peer, 503, "The server is busy.");
   else
-    wsw_handshake_refuse(peer, 408, "The request did not arrive in time.");
+    refuse_for_fault(peer, 408, "The request did not arrive in time.");
 }
 
 static void refuse_protocol(struct wsw_peer *peer) {
@@ -45,6 +58,11 @@ static void refuse_protocol(struct wsw_peer *peer) {
   (void)snprintf(sentence, sizeof sentence, "None of the offered subprotocols is supported. This server supports: %s",
                  peer->server->configuration.protocols);
   wsw_handshake_refuse(peer, 400, sentence);
+}
+
+static bool is_of_an_allowed_page(const struct wsw_peer *peer) {
+  struct wsp_slice origin = wsp_server_handshake_origin(peer->handshake);
+  return !origin.text || wsw_origins_allow(&peer->server->configuration.origins, origin.text, origin.length);
 }
 
 static struct wsc_connect_header channel_header(const struct wsp_server_handshake *handshake, size_t index) {
@@ -76,6 +94,17 @@ static void report_connect(struct wsw_peer *peer) {
   }
 }
 
+/* Takes the peer's place in the limits; false when it was refused. */
+static bool take_place(struct wsw_peer *peer) {
+  enum wsw_admission_result result = wsw_admission_enter(&peer->server->admission, &peer->address);
+  peer->placed = result == WSW_ADMITTED;
+  if (result == WSW_TOO_MANY_OF_CLIENT)
+    wsw_handshake_refuse(peer, 429, "This address has as many connections as one client may have.");
+  else if (result != WSW_ADMITTED)
+    wsw_handshake_refuse(peer, 503, "The server is full.");
+  return peer->placed;
+}
+
 static bool open_peer(struct wsw_peer *peer, struct wsp_slice protocol) {
   struct wsw_server *server = peer->server;
   char subject[WSW_SUBJECT_MAX];
@@ -83,6 +112,7 @@ static bool open_peer(struct wsw_peer *peer, struct wsp_slice protocol) {
   peer->details = wsw_details_new(peer->handshake, protocol, (struct wsp_slice){subject, subject_length});
   if (!peer->details)
     return false;
+  wsw_half_open_leave(server, peer);
   peer->id = server->last_id + 1;
   if (!wsw_peers_open(&server->peers, peer))
     return false;
@@ -111,10 +141,16 @@ static void accept_peer(struct wsw_peer *peer) {
     wsw_handshake_refuse(peer, 503, "The server is stopping.");
     return;
   }
+  if (!is_of_an_allowed_page(peer)) { /* RFC 6455 section 4.2.2 */
+    wsw_handshake_refuse(peer, 403, "Pages of this origin may not connect to this server.");
+    return;
+  }
   if (!wsp_server_handshake_choose_protocol(peer->handshake, server->configuration.protocols, &protocol)) {
     refuse_protocol(peer);
     return;
   }
+  if (!take_place(peer))
+    return;
   if (!agree_on_compression(peer) || !wsp_server_handshake_accept(peer->handshake, protocol, &server->replies) ||
       !wsw_peer_take_replies(peer, false)) {
     wsw_peer_drop(peer);
@@ -142,11 +178,10 @@ size_t wsw_handshake_feed(struct wsw_peer *peer, const uint8_t *octets, size_t l
   if (result == WSP_HANDSHAKE_MORE)
     return consumed;
   if (peer->refusal)
-    refuse_as_admission_said(peer);
+    refuse_as_decided(peer);
   else if (result == WSP_HANDSHAKE_DONE)
     accept_peer(peer);
   else
-    wsw_handshake_refuse(peer, wsp_server_handshake_status(peer->handshake),
-                         wsp_server_handshake_fault(peer->handshake));
+    refuse_for_fault(peer, wsp_server_handshake_status(peer->handshake), wsp_server_handshake_fault(peer->handshake));
   return consumed;
 }

@@ -10,5 +10,5 @@ size_t wsw_handshake_feed(struct wsw_peer *peer, const uint8_t *octets, size_t l
 /* The head took too long. */
 void wsw_handshake_expired(struct wsw_peer *peer);
 
-/* Answers with an HTTP status and ends the connection. */
+/* Answers with an HTTP status and ends the connection; 429 and 503 say when to try again. */
 void wsw_handshake_refuse(struct wsw_peer *peer, unsigned status, const char *sentence);

@@ -16,6 +16,7 @@
 /* Configuration. */
 #define WSW_CLIENTS_MAX 65535u    /* distinct client addresses, and connections of one address */
 #define WSW_PROTOCOLS_MAX 1024u   /* octets of the list of subprotocols */
+#define WSW_ORIGINS_MAX 19264u    /* octets of the list of allowed origins */
 #define WSW_HANDSHAKE_SECONDS 10u /* time for a whole request head unless configured otherwise */
 #define WSW_HANDSHAKE_SECONDS_MAX 3600u
 #define WSW_HEARTBEAT_SECONDS_MAX 86400u /* ping interval and pong timeout */
@@ -23,8 +24,22 @@
 #define WSW_STOP_DEADLINE_MS_MAX 60000u
 #define WSW_TITLE_MAX 64 /* octets of the server's name that the process title shows */
 
+/* Who comes too often, see visitors.h. */
+#define WSW_CONNECTION_RATE_MAX 1000000u /* connections of one address in a minute */
+#define WSW_BAN_SECONDS_MAX 86400u
+#define WSW_VISITORS_MAX 4096u /* addresses remembered that are not banned; beyond: the longest unseen is forgotten */
+#define WSW_BANS_MAX 1024u     /* bans at a time; beyond: nobody else is banned until one ends */
+#define WSW_VISIT_WINDOW_MS 60000u /* what leads to a ban happens within so long */
+#define WSW_BAN_REFUSALS 20u       /* connections refused for coming too often that lead to a ban */
+#define WSW_BAN_FAULTS 20u         /* requests, malformed or not in time, that lead to a ban */
+
+/* Peers that have not asked yet, see half-open.h. */
+#define WSW_HALF_OPEN_MAX 1024u /* of all; beyond: the oldest is cut off */
+#define WSW_HALF_OPEN_SHARE_MIN                                                                                        \
+  16u /* of one network at least, else twice its connections; beyond: its oldest is cut off */
+
 /* Refused peers still get their answer; they hold no place in the limits, so they have bounds of their own. */
-#define WSW_REFUSED_MAX 128u    /* peers refused at admission whose head is awaited; beyond: closed at once */
+#define WSW_REFUSED_MAX 128u    /* peers refused on arrival whose head is awaited; beyond: closed at once */
 #define WSW_LINGERING_MAX 1024u /* peers whose connection is over and whose last octets are under way; beyond: closed */
 #define WSW_RETRY_AFTER 5u      /* seconds, in answers 429 and 503 */
 #define WSW_ENDING_MS 2000u     /* time for the last octets to leave */
@@ -32,10 +47,12 @@
 #define WSW_LINGER_OCTETS (256u << 10) /* octets discarded meanwhile; beyond: closed */
 
 /* Open connections. */
-#define WSW_CLOSE_TIMEOUT_MS 2000u      /* from our Close frame written to the peer's */
-#define WSW_STALL_MS 30000u             /* octets wait and none leaves: dropped, where no pong timeout says otherwise */
+#define WSW_CLOSE_TIMEOUT_MS 2000u /* from our Close frame written to the peer's */
+#define WSW_STALL_MS 30000u        /* octets wait and none leaves: dropped, where no pong timeout says otherwise */
+#define WSW_SLOWEST 32u            /* octets a second, on average over that time, below which ... */
+/* ... octets that wait for a peer count as standing still, and a message that arrives no longer excuses a missing Pong */
 #define WSW_CONTROL_BACKLOG (16u << 10) /* unsent Pongs of one peer from which on it is not read */
-#define WSW_GATHERED_MAX (64ull << 20)  /* unfinished messages over all peers, or twice the largest message */
+#define WSW_GATHERED_MAX (64ull << 20)  /* unfinished messages over all peers, or three of the largest messages */
 #define WSW_HISTORIES_MAX (16u << 20)   /* what compressing peers remember, all together; beyond: no context takeover */
 
 /* Sending. */
@@ -68,6 +85,10 @@
 #define WSW_DESCRIPTORS_RESERVED 32u /* of the limit, for everything that is not a peer */
 #define WSW_DESCRIPTORS_MAX (1u << 20)
 
-/* Memory. */
+/* Memory, see memory.h. */
+#define WSW_MEMORY_MAX                                                                                                 \
+  (96ull << 20)               /* held for peers beside four of the largest messages; beyond: hoarders are cut off */
+#define WSW_STANDING_MS 1000u /* who has neither given nor taken for so long is cut off before others */
+#define WSW_MEMORY_SPARE (128ull << 20) /* for everything else, where the kernel stops the process */
 #define WSW_KEPT_MEMORY                                                                                                \
   (256 << 10) /* octets of free memory the process keeps, and the size from which blocks are mapped */

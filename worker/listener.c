@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/listener.h"
 
+#include "worker/memory.h"
 #include "worker/peer.h"
 #include "worker/server.h"
 
@@ -24,33 +25,31 @@ static void rested(struct wsw_timer *timer) {
   wsw_listener_refresh(server_of(listener));
 }
 
-/* 0 to let it in, else the HTTP status it gets. */
+/* 0 to hear what it asks for, else the HTTP status it gets. */
 static uint16_t judge(struct wsw_server *server, const struct wsw_address *address) {
-  switch (wsw_admission_enter(&server->admission, address)) {
-  case WSW_ADMITTED:
-    return 0;
-  case WSW_TOO_MANY_OF_CLIENT:
+  if (wsw_visitors_arrive(&server->visitors, address, server->loop.now) != WSW_VISIT_WELCOME)
     return 429;
-  default:
-    return 503;
-  }
+  return wsw_memory_is_short(server) ? 503 : 0;
+}
+
+static void turn_away(struct wsw_server *server, int fd) {
+  close(fd);
+  server->counters.refused++;
 }
 
 static void welcome(struct wsw_server *server, int fd, const struct sockaddr_storage *from) {
   struct wsw_address address;
-  if (server->peers.total >= server->peers_max || !wsw_address_from_socket(&address, from)) {
-    close(fd);
-    server->counters.refused++;
+  if (!wsw_address_from_socket(&address, from)) {
+    turn_away(server, fd);
     return;
   }
   uint16_t refusal = judge(server, &address);
-  if (refusal && server->refused >= WSW_REFUSED_MAX) {
-    close(fd);
-    server->counters.refused++;
-    return;
-  }
-  if (!wsw_peer_new(server, fd, &address, refusal, !refusal) && !refusal)
-    wsw_admission_leave(&server->admission, &address);
+  if (refusal && server->refused >= WSW_REFUSED_MAX)
+    turn_away(server, fd);
+  else if (server->peers.total >= server->peers_max && (refusal || !wsw_half_open_drop(server)))
+    turn_away(server, fd);
+  else
+    (void)wsw_peer_new(server, fd, &address, refusal);
 }
 
 static void ready(struct wsw_watch *watch, uint32_t events) {

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The listening socket: accepts a bounded number of peers in one wake-up and asks admission about each. The socket itself is
+/* The listening socket: accepts a bounded number of peers in one wake-up and judges each by its address. The socket itself is
  * wsserverd's (bound and listening before it comes here). */
 #pragma once
 

@@ -11,8 +11,12 @@
 
 struct wsw_outbox *wsw_outbox_take(struct wsw_outbox_pool *pool) {
   struct wsw_outbox *outbox = pool->spares;
-  if (!outbox)
-    return calloc(1, sizeof *outbox);
+  if (!outbox) {
+    outbox = calloc(1, sizeof *outbox);
+    if (outbox)
+      outbox->pool = pool;
+    return outbox;
+  }
   pool->spares = outbox->next;
   pool->count--;
   pool->octets -= outbox->octets.capacity;
@@ -28,14 +32,18 @@ static void discard(struct wsw_outbox *outbox) {
 
 void wsw_outbox_give_back(struct wsw_outbox_pool *pool, struct wsw_outbox *outbox) {
   size_t capacity = outbox->octets.capacity;
+  pool->held -= wsp_buffer_length(&outbox->octets);
   if (capacity > WSW_OUTBOX_SPARE_EACH || outbox->mark_capacity > SPARE_MARKS || pool->count >= WSW_OUTBOX_SPARES ||
       pool->octets + capacity > WSW_OUTBOX_SPARE_OCTETS) {
     discard(outbox);
     return;
   }
   wsp_buffer_consume(&outbox->octets, wsp_buffer_length(&outbox->octets));
-  *outbox = (struct wsw_outbox){
-      .next = pool->spares, .octets = outbox->octets, .marks = outbox->marks, .mark_capacity = outbox->mark_capacity};
+  *outbox = (struct wsw_outbox){.next = pool->spares,
+                                .pool = pool,
+                                .octets = outbox->octets,
+                                .marks = outbox->marks,
+                                .mark_capacity = outbox->mark_capacity};
   pool->spares = outbox;
   pool->count++;
   pool->octets += capacity;
@@ -86,6 +94,7 @@ static struct wsw_mark *open_mark(struct wsw_outbox *outbox, bool charged) {
 
 void wsw_outbox_added(struct wsw_outbox *outbox, size_t octets, uint32_t charge, size_t control, bool seal) {
   outbox->charge += charge;
+  outbox->pool->held += octets;
   struct wsw_mark *mark = open_mark(outbox, charge > 0);
   if (!mark)
     return; /* everything is released when the outbox runs empty */
@@ -118,6 +127,7 @@ static uint64_t release_part(struct wsw_outbox *outbox, const struct wsw_mark *m
 
 uint64_t wsw_outbox_written(struct wsw_outbox *outbox, size_t octets) {
   wsp_buffer_consume(&outbox->octets, octets);
+  outbox->pool->held -= octets;
   uint64_t released = 0;
   if (!wsw_outbox_length(outbox)) { /* the usual case: everything went at once */
     released = outbox->charge;

@@ -23,6 +23,7 @@ struct wsw_mark {
 
 struct wsw_outbox {
   struct wsw_outbox *next; /* in the pool */
+  struct wsw_outbox_pool *pool;
   struct wsp_buffer octets;
   struct wsw_mark *marks;
   uint32_t first_mark, end_mark, mark_capacity;
@@ -30,7 +31,8 @@ struct wsw_outbox {
   uint32_t front_released; /* ... and the part of its charge that has been released */
   uint32_t control;        /* unsent octets of control replies */
   uint64_t charge;         /* not yet released */
-  uint64_t progress_at;    /* when octets last left, or began to wait */
+  uint64_t progress_at;    /* when enough octets had last left (see WSW_SLOWEST), or they began to wait ... */
+  size_t progress;         /* ... and how many since */
   uint64_t credit_at;      /* total charge at which the app side asked for credit; 0: it did not */
   bool sealed;             /* the last mark takes no further message */
 };
@@ -39,6 +41,7 @@ struct wsw_outbox_pool {
   struct wsw_outbox *spares;
   uint32_t count;
   size_t octets;
+  uint64_t held; /* octets that wait in outboxes which are in use */
 };
 
 /* NULL without memory. */

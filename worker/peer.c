@@ -3,6 +3,7 @@
 
 #include "worker/details.h"
 #include "worker/handshake.h"
+#include "worker/memory.h"
 #include "worker/sending.h"
 #include "worker/server.h"
 
@@ -20,8 +21,7 @@ static struct wsw_peer *peer_of_timer(struct wsw_timer *timer) {
 static void ready(struct wsw_watch *watch, uint32_t events);
 static void expired(struct wsw_timer *timer);
 
-struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal,
-                              bool placed) {
+struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal) {
   struct wsw_peer *peer = calloc(1, sizeof *peer);
   if (!peer || !wsw_transport_open(&peer->transport, fd, server->tls.context)) {
     struct wsw_transport transport = {.fd = fd};
@@ -35,13 +35,14 @@ struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct ws
   peer->timer.expired = expired;
   peer->address = *address;
   peer->refusal = refusal;
-  peer->placed = placed;
   peer->state = WSW_PEER_HANDSHAKE;
   peer->heard_at = server->loop.now;
   peer->deadline = server->loop.now + server->configuration.handshake_timeout;
   peer->refused = refusal != 0;
   server->refused += peer->refused;
   wsw_peers_add(&server->peers, peer);
+  if (!refusal && !wsw_half_open_enter(server, peer))
+    wsw_peer_drop(peer);
   wsw_peer_refresh(peer);
   return peer;
 }
@@ -81,6 +82,11 @@ static bool is_read(struct wsw_peer *peer) {
 static uint64_t stall_time(const struct wsw_peer *peer) {
   uint64_t pong_timeout = peer->server->configuration.pong_timeout;
   return pong_timeout ? pong_timeout : WSW_STALL_MS;
+}
+
+/* Octets that count as progress within so many milliseconds: whoever takes or gives an octet now and then stands still. */
+static size_t enough(uint64_t milliseconds) {
+  return (size_t)(WSW_SLOWEST * milliseconds / 1000);
 }
 
 static uint64_t open_deadline(const struct wsw_peer *peer) {
@@ -195,6 +201,7 @@ static void go(struct wsw_peer *peer) {
   wsw_transport_close(&peer->transport);
   discard_outbox(peer);
   leave_place(peer);
+  wsw_half_open_leave(server, peer);
   server->refused -= peer->refused;
   server->lingering -= peer->lingering;
   peer->refused = peer->lingering = false;
@@ -215,6 +222,7 @@ void wsw_peer_drop(struct wsw_peer *peer) {
 void wsw_peer_end(struct wsw_peer *peer) {
   struct wsw_server *server = peer->server;
   leave_place(peer);
+  wsw_half_open_leave(server, peer);
   server->refused -= peer->refused;
   peer->refused = false;
   peer->lingering = true;
@@ -291,8 +299,11 @@ static void write_once(struct wsw_peer *peer) {
     return;
   }
   bool was_blocked = peer->blocked;
-  if (written > 0 || !was_blocked)
+  outbox->progress += written > 0 ? (size_t)written : 0;
+  if (!was_blocked || outbox->progress >= enough(stall_time(peer))) {
     outbox->progress_at = peer->server->loop.now;
+    outbox->progress = 0;
+  }
   peer->blocked = written < 0 || (size_t)written < length;
   if (written > 0)
     peer->server->counters.queued_bytes -= wsw_outbox_written(outbox, (size_t)written);
@@ -409,8 +420,16 @@ static void take_frames(struct wsw_peer *peer, uint8_t *octets, size_t length) {
     wsw_peer_flush(peer);
 }
 
-static void take_octets(struct wsw_peer *peer, uint8_t *octets, size_t length) {
+static void hear(struct wsw_peer *peer, size_t length) {
+  peer->heard += (uint32_t)length;
+  if (peer->heard < enough(peer->server->configuration.pong_timeout))
+    return;
   peer->heard_at = peer->server->loop.now;
+  peer->heard = 0;
+}
+
+static void take_octets(struct wsw_peer *peer, uint8_t *octets, size_t length) {
+  hear(peer, length);
   if (peer->state == WSW_PEER_HANDSHAKE) {
     size_t consumed = wsw_handshake_feed(peer, octets, length);
     octets += consumed;
@@ -419,6 +438,7 @@ static void take_octets(struct wsw_peer *peer, uint8_t *octets, size_t length) {
   if (peer->state == WSW_PEER_OPEN && !wsp_connection_close_received(&peer->connection)) {
     if (length)
       take_frames(peer, octets, length);
+    wsw_memory_make_room(peer->server, 0);
   } else if (peer->state != WSW_PEER_HANDSHAKE) {
     peer->discarded += (uint32_t)length;
     if (peer->discarded > WSW_LINGER_OCTETS && peer->state != WSW_PEER_GONE)
@@ -518,7 +538,7 @@ static bool is_in_time(struct wsw_peer *peer) {
   if (peer->awaits_close) {
     be_fair(peer, 0, WSW_CLOSE_TIMEOUT_MS);
   } else if (peer->awaits_pong && configuration->pong_timeout) {
-    /* Nor can a Pong overtake a message that is arriving. */
+    /* Nor can a Pong overtake a message that is arriving, if it is arriving at all. */
     be_fair(peer, wsp_connection_in_message(&peer->connection) ? peer->heard_at : 0, configuration->pong_timeout);
   } else {
     return true;
@@ -528,6 +548,10 @@ static bool is_in_time(struct wsw_peer *peer) {
 
 static void open_expired(struct wsw_peer *peer) {
   const struct wsw_server *server = peer->server;
+  if (peer->blocked && open_deadline(peer) <= server->loop.now)
+    wsw_peer_flush(peer); /* the kernel calls a socket writable only when much of its room is free */
+  if (peer->state != WSW_PEER_OPEN)
+    return;
   if (!is_in_time(peer)) {
     wsw_peer_drop(peer);
     return;

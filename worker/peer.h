@@ -2,7 +2,7 @@
 /*
  * One peer: a TCP connection, from its arrival to the last octet.
  *
- *   HANDSHAKE  the request head is being read. A peer that admission refused is here too: a browser that gets an answer before
+ *   HANDSHAKE  the request head is being read. A peer that was refused on arrival is here too: a browser that gets an answer before
  *              its request was read sees a reset connection, so the head is read before the refusal is written.
  *   OPEN       CONNECT was reported. Includes the closing handshake; how far it went is the engine's knowledge.
  *   ENDING     the connection is over for the app side (CLOSED was reported, or there never was one) and holds no place any
@@ -57,12 +57,13 @@ struct wsw_peer {
   uint64_t credited;     /* the total that CREDIT last told */
   uint64_t ping_at;      /* when the next Ping is due */
   uint64_t deadline;     /* for what is awaited: head, Pong, the peer's Close, the end */
-  uint64_t heard_at;     /* when octets last came */
+  uint64_t heard_at;     /* when enough octets had last come, see WSW_SLOWEST ... */
   struct wsw_peer *previous, *next;
-  struct wsw_peer *older, *younger;
+  struct wsw_peer *older, *younger; /* of those that have not asked yet, then of those that are open */
   struct wsw_peer *next_dirty;
   struct wsw_peer *next_eager;
   struct wsw_transport transport;
+  uint32_t heard;     /* ... and how many since */
   uint32_t discarded; /* octets read since the end */
   struct wsw_address address;
   uint8_t state;
@@ -72,18 +73,18 @@ struct wsw_peer {
   bool blocked : 1;    /* the socket took less than there was: waits to become writable */
   bool unwritable : 1; /* writing failed; what still arrives is read */
   bool ended : 1;      /* the peer closed its side */
+  bool half_open : 1;  /* stands among those that have not asked yet */
   bool placed : 1;     /* holds a place in the limits */
   bool refused : 1;    /* counted among the refused whose head is awaited */
   bool lingering : 1;  /* counted among the lingering */
   bool awaits_pong : 1;
   bool awaits_close : 1; /* our Close frame was written */
   bool wants_drained : 1;
-  uint16_t refusal; /* HTTP status with which admission refused it, else 0 */
+  uint16_t refusal; /* HTTP status decided on when it arrived, else 0 */
 };
 
-/* Takes the socket over. `refusal` is 0 or the status admission decided on. NULL without memory: the socket is closed. */
-struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal,
-                              bool placed);
+/* Takes the socket over. `refusal` is 0 or the status that was decided on. NULL without memory: the socket is closed. */
+struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal);
 void wsw_peer_free(struct wsw_peer *peer);
 
 /* The peer as CONNECT and the list of connections tell it, without headers. Only while open. */

@@ -35,8 +35,17 @@ void wsw_peers_add(struct wsw_peers *peers, struct wsw_peer *peer) {
   peers->total++;
 }
 
+static void unlink_paused(struct wsw_peers *peers, struct wsw_peer *peer) {
+  if (peers->last_paused == peer)
+    peers->last_paused = peer->previous;
+  unlink_peer(&peers->paused, peer);
+}
+
 void wsw_peers_remove(struct wsw_peers *peers, struct wsw_peer *peer) {
-  unlink_peer(peer->paused ? &peers->paused : &peers->reading, peer);
+  if (peer->paused)
+    unlink_paused(peers, peer);
+  else
+    unlink_peer(&peers->reading, peer);
   peers->total--;
 }
 
@@ -45,14 +54,19 @@ void wsw_peers_pause(struct wsw_peers *peers, struct wsw_peer *peer) {
     return;
   unlink_peer(&peers->reading, peer);
   peer->paused = true;
-  link_peer(&peers->paused, peer);
+  peer->previous = peers->last_paused;
+  if (peer->previous)
+    peer->previous->next = peer;
+  else
+    peers->paused = peer;
+  peers->last_paused = peer;
 }
 
 struct wsw_peer *wsw_peers_resume_one(struct wsw_peers *peers) {
   struct wsw_peer *peer = peers->paused;
   if (!peer)
     return NULL;
-  unlink_peer(&peers->paused, peer);
+  unlink_paused(peers, peer);
   peer->paused = false;
   link_peer(&peers->reading, peer);
   return peer;

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * All peers of the worker. Each is in one of two lists: those that are read, and those that had something to say while
- * reading was paused. Peers whose connection the app side knows are also found by id, and stand in the order of their ids.
+ * reading was paused. Of these the one that has waited longest is read first, or those who always have something to say would
+ * keep the others from being heard. Peers whose connection the app side knows are also found by id, and stand in the order of their ids.
  * The table owns nothing: a peer puts itself in and takes itself out.
  */
 #pragma once
@@ -14,6 +15,7 @@ struct wsw_peer;
 
 struct wsw_peers {
   struct wsw_peer *reading, *paused;
+  struct wsw_peer *last_paused;
   uint32_t total; /* in both lists */
   struct wsw_peer *oldest, *youngest;
   struct wsw_peer **table; /* open addressing; a power of two */

@@ -269,6 +269,14 @@ const char *wsw_sandbox_enter(void) {
   return NULL;
 }
 
+bool wsw_sandbox_limit_memory(uint64_t octets) {
+  struct rlimit limits;
+  if (WSW_SANITIZED)
+    return true;
+  return getrlimit(RLIMIT_DATA, &limits) == 0 &&
+         limit(RLIMIT_DATA, limits.rlim_max < octets ? limits.rlim_max : (rlim_t)octets);
+}
+
 uint32_t wsw_sandbox_limit_descriptors(uint32_t wanted) {
   struct rlimit limits;
   if (getrlimit(RLIMIT_NOFILE, &limits) < 0)

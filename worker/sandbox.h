@@ -18,6 +18,10 @@
 /* NULL, or a static sentence that says what could not be done. There is no way back. */
 const char *wsw_sandbox_enter(void);
 
+/* Bounds the memory that the process can write to, as far as the present limit allows; builds with sanitizers, whose run-time library
+ * maps far more than there is, do not. False when the kernel refuses. */
+bool wsw_sandbox_limit_memory(uint64_t octets);
+
 /* Sets the limit of descriptors to `wanted`, or as near as the hard limit allows; returns what it is now. */
 uint32_t wsw_sandbox_limit_descriptors(uint32_t wanted);
 

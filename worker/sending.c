@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/sending.h"
 
+#include "worker/memory.h"
 #include "worker/server.h"
 
 static uint64_t outstanding(const struct wsw_peer *peer) {
@@ -79,7 +80,9 @@ const char *wsw_sending_refusal(const struct wsw_peer *peer) {
   return wsw_sending_queued(peer) >= WSC_PEER_QUEUE_HIGH ? "a message for a connection whose queue is full" : NULL;
 }
 
-static bool is_over(const struct wsw_peer *peer) {
+/* Whether it takes no message any more; the one that is to be sent may be what is too much to hold. */
+static bool is_over(struct wsw_peer *peer, size_t length) {
+  wsw_memory_make_room(peer->server, length);
   return peer->state != WSW_PEER_OPEN || peer->unwritable || wsw_peer_is_closing(peer);
 }
 
@@ -89,7 +92,7 @@ const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t 
   const char *refusal = wsw_sending_refusal(peer);
   if (refusal)
     return refusal;
-  if (is_over(peer)) {
+  if (is_over(peer, length)) {
     charge_in_vain(peer, charge, want_credit);
     return NULL;
   }
@@ -116,7 +119,7 @@ const char *wsw_sending_broadcast(struct wsw_peer *peer, struct wsp_broadcast *b
   const char *refusal = wsw_sending_refusal(peer);
   if (refusal)
     return refusal;
-  if (is_over(peer)) {
+  if (is_over(peer, broadcast->length)) {
     charge_in_vain(peer, charge, false);
     return NULL;
   }

@@ -2,6 +2,7 @@
 #include "worker/server.h"
 
 #include "websocket/server-handshake.h"
+#include "worker/memory.h"
 #include "worker/peer.h"
 #include "worker/sandbox.h"
 #include "worker/title.h"
@@ -14,9 +15,10 @@
 static void stop_timer_expired(struct wsw_timer *timer);
 
 static const char *lock_in(struct wsw_server *server) {
-  (void)server;
   if (!wsp_handshake_prepare()) /* what libcrypto loads at its first digest, it can no longer load inside */
     return "libcrypto has no SHA-1, so no handshake could succeed";
+  if (!wsw_sandbox_limit_memory(wsw_memory_limit(server)))
+    return "sandbox: the memory cannot be limited";
   return wsw_sandbox_enter();
 }
 
@@ -92,12 +94,15 @@ void wsw_server_close(struct wsw_server *server) {
   wsw_channel_clear(server);
   wsw_control_close(server);
   wsw_admission_clear(&server->admission);
+  wsw_visitors_clear(&server->visitors);
+  wsw_half_open_clear(&server->half_open);
   wsw_peers_clear(&server->peers);
   wsw_outbox_pool_clear(&server->outboxes);
   wsp_buffer_clear(&server->replies);
   wsp_deflate_pool_free(server->settings.deflate);
   server->settings.deflate = NULL;
   wsw_tls_clear(&server->tls);
+  wsw_configuration_clear(&server->configuration);
   wsw_loop_close(&server->loop);
 }
 
@@ -118,8 +123,8 @@ void wsw_server_fail(struct wsw_server *server, enum wsw_exit status, const char
 
 static void limit_descriptors(struct wsw_server *server) {
   const struct wsw_configuration *configuration = &server->configuration;
-  uint64_t wanted = (uint64_t)configuration->max_clients * configuration->max_per_client + WSW_REFUSED_MAX +
-                    WSW_LINGERING_MAX + WSW_DESCRIPTORS_RESERVED;
+  uint64_t wanted = (uint64_t)configuration->max_clients * configuration->max_per_client + WSW_HALF_OPEN_MAX +
+                    WSW_REFUSED_MAX + WSW_LINGERING_MAX + WSW_DESCRIPTORS_RESERVED;
   uint32_t limit = wsw_sandbox_limit_descriptors(wanted < WSW_DESCRIPTORS_MAX ? (uint32_t)wanted : WSW_DESCRIPTORS_MAX);
   server->peers_max = limit > WSW_DESCRIPTORS_RESERVED ? limit - WSW_DESCRIPTORS_RESERVED : 1;
 }
@@ -149,15 +154,17 @@ const char *wsw_server_configure(struct wsw_server *server, int listener_fd, int
   if (getrandom(hash_key, sizeof hash_key, 0) != sizeof hash_key)
     return "the system has no random octets";
   wsw_admission_init(&server->admission, configuration->max_clients, configuration->max_per_client, hash_key);
-  uint64_t twice = 2 * configuration->max_message;
+  wsw_visitors_init(&server->visitors, configuration->connection_rate, configuration->ban_time, hash_key);
+  uint64_t three = 3 * configuration->max_message;
   server->settings.max_message_size = configuration->max_message;
-  server->settings.max_gathered = twice > WSW_GATHERED_MAX ? twice : WSW_GATHERED_MAX;
+  server->settings.max_gathered = three > WSW_GATHERED_MAX ? three : WSW_GATHERED_MAX;
   if (configuration->compression && !(server->settings.deflate = wsp_deflate_pool_new(WSW_HISTORIES_MAX)))
     return "no memory";
   server->last_id = configuration->generation << 32;
   wsw_title_set(configuration->name);
   wsw_channel_init(server);
   limit_descriptors(server);
+  wsw_half_open_init(&server->half_open, server->peers_max, configuration->max_per_client, hash_key);
   fault = server->lock_in(server);
   if (!fault && vault >= 0)
     fault = load_vault(server, vault);

@@ -15,11 +15,13 @@
 #include "worker/channel-endpoint.h"
 #include "worker/configuration.h"
 #include "worker/control-endpoint.h"
+#include "worker/half-open.h"
 #include "worker/listener.h"
 #include "worker/loop.h"
 #include "worker/outbox.h"
 #include "worker/peers.h"
 #include "worker/tls.h"
+#include "worker/visitors.h"
 
 /* What the process says with its exit status. wsserverd treats all but STOPPED as the death of the worker. */
 enum wsw_exit {
@@ -54,6 +56,8 @@ struct wsw_server {
   struct wsw_channel channel;
   struct wsw_listener listener;
   struct wsw_admission admission;
+  struct wsw_visitors visitors;
+  struct wsw_half_open half_open;
   struct wsw_peers peers;
   struct wsw_outbox_pool outboxes;
   struct wsw_peer *dirty; /* to be written at the end of this wake-up */
@@ -64,7 +68,7 @@ struct wsw_server {
   uint64_t last_id;
   uint64_t resumed_at; /* when reading last began again */
   uint32_t peers_max;  /* as the limit of descriptors allows */
-  uint32_t refused;    /* peers refused at admission whose head is awaited */
+  uint32_t refused;    /* peers refused on arrival whose head is awaited */
   uint32_t lingering;  /* peers that are ending or lingering */
   bool paused;         /* peers are not read and not accepted */
   uint8_t phase;

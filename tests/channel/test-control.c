@@ -272,6 +272,66 @@ static void test_random_round_trips(void) {
   }
 }
 
+static const struct wsc_ban samples_of_bans[] = {
+    {.address = {.family = 4, .octets = {192, 0, 2, 7}}, .seconds = 60, .reason = WSC_BAN_RATE},
+    {.address = {.family = 6, .octets = {0x20, 1, 0xD, 0xB8, 0, 0, 0, 1}}, .seconds = 1, .reason = WSC_BAN_REQUESTS},
+    {.address = {.family = 6, .scope = 0x01020304, .octets = {0xFE, 0x80, [15] = 1}},
+     .seconds = UINT32_MAX,
+     .reason = 9},
+};
+
+static void assert_same_address(const struct wsc_address *one, const struct wsc_address *other) {
+  g_assert_cmpuint(one->family, ==, other->family);
+  g_assert_cmpuint(one->scope, ==, other->scope);
+  g_assert_cmpmem(one->octets, 16, other->octets, 16);
+}
+
+static void test_addresses_and_bans(void) {
+  for (size_t i = 0; i < G_N_ELEMENTS(samples_of_bans); i++) {
+    const struct wsc_ban *ban = &samples_of_bans[i];
+    uint8_t octets[128];
+    struct wsc_control_writer writer;
+    struct wsc_control_record record;
+    struct wsc_control_field field;
+    struct wsc_address address;
+    struct wsc_ban read;
+    wsc_control_begin(&writer, octets, sizeof octets, WSC_CONTROL_BANS, 1);
+    wsc_control_add_ban(&writer, ban);
+    wsc_control_add_address(&writer, &ban->address);
+    g_assert_null(wsc_control_decode(octets, wsc_control_finish(&writer), &record));
+    g_assert_true(wsc_control_find(&record, WSC_FIELD_BAN_ENTRY, &field));
+    g_assert_true(wsc_control_read_ban(&field, &read));
+    assert_same_address(&read.address, &ban->address);
+    g_assert_cmpuint(read.seconds, ==, ban->seconds);
+    g_assert_cmpuint(read.reason, ==, ban->reason);
+    g_assert_false(wsc_control_read_address(&field, &address));
+    g_assert_true(wsc_control_find(&record, WSC_FIELD_ADDRESS, &field));
+    g_assert_true(wsc_control_read_address(&field, &address));
+    assert_same_address(&address, &ban->address);
+    g_assert_false(wsc_control_read_ban(&field, &read));
+  }
+}
+
+/* Every octet that must be zero, and every family that is none. */
+static void test_malformed_addresses_and_bans(void) {
+  uint8_t octets[WSC_BAN_SIZE] = {4, [8] = 192, [10] = 2, [11] = 7, [24] = 60, [28] = 1};
+  struct wsc_control_field ban = {.value = octets, .length = WSC_BAN_SIZE};
+  struct wsc_control_field address = {.value = octets, .length = WSC_ADDRESS_SIZE};
+  struct wsc_ban read_ban;
+  struct wsc_address read_address;
+  g_assert_true(wsc_control_read_ban(&ban, &read_ban) && wsc_control_read_address(&address, &read_address));
+  for (size_t i = 0; i < WSC_BAN_SIZE; i++) {
+    bool is_value = (i >= 8 && i < 12) || (i >= 24 && i < 29);
+    octets[i] ^= 1;
+    g_assert_cmpint(wsc_control_read_ban(&ban, &read_ban), ==, is_value);
+    octets[i] ^= 1;
+  }
+  for (unsigned family = 0; family < 256; family++) {
+    octets[0] = (uint8_t)family;
+    g_assert_cmpint(wsc_control_read_address(&address, &read_address), ==, family == 4 || family == 6);
+  }
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/control/is-read-alike-by-every-implementation", test_layout);
@@ -287,6 +347,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/control/hostile-octets-are-never-read-beyond", test_hostile);
   g_test_add_func("/control/extensions-do-not-break-an-older-reader", test_extensions);
   g_test_add_func("/control/first-of-several-counts", test_first_of_several);
+  g_test_add_func("/control/addresses-and-bans-come-back", test_addresses_and_bans);
+  g_test_add_func("/control/malformed-addresses-and-bans-are-found-out", test_malformed_addresses_and_bans);
   g_test_add_func("/control/random-round-trips", test_random_round_trips);
   return g_test_run();
 }

@@ -25,6 +25,7 @@ static void test_defaults(void) {
   g_assert_cmpuint(options.ping_interval, ==, 30);
   g_assert_cmpuint(options.pong_timeout, ==, 30);
   g_assert_true(options.compression);
+  g_assert_null(options.allowed_origins);
   wsd_start_options_clear(&options);
 }
 
@@ -48,6 +49,8 @@ static const char *const accepted[] = {
     "{'serverPort': <uint16 1>, 'pingInterval': <uint32 0>, 'pongTimeout': <uint32 0>}",
     "{'serverPort': <uint16 1>, 'compression': <false>}",
     "{'serverPort': <uint16 1>, 'compression': <true>}",
+    "{'serverPort': <uint16 1>, 'allowedOrigins': <@as []>}",
+    "{'serverPort': <uint16 1>, 'allowedOrigins': <['https://a.example', 'http://*.b.example:8080', 'null']>}",
 };
 
 static void test_accepted(void) {
@@ -115,7 +118,14 @@ static const struct {
     {"{'serverPort': <uint16 1>, 'certificate': <'/etc/cert.pem'>}", WSD_ERROR_INVALID_ARGUMENT, "certificate"},
     {"{'serverPort': <uint16 1>, 'privateKeyPassword': <'x'>}", WSD_ERROR_INVALID_ARGUMENT, "privateKeyPassword"},
     {"{'serverPort': <uint16 1>, 'tlsMinVersion': <'1.3'>}", WSD_ERROR_INVALID_ARGUMENT, "tlsMinVersion"},
-    {"{'serverPort': <uint16 1>, 'allowedOrigins': <@as []>}", WSD_ERROR_FAILED, "allowedOrigins"},
+    {"{'serverPort': <uint16 1>, 'allowedOrigins': <'https://a.example'>}", WSD_ERROR_INVALID_ARGUMENT,
+     "allowedOrigins"},
+    {"{'serverPort': <uint16 1>, 'allowedOrigins': <['https://a.example', 'b.example']>}", WSD_ERROR_INVALID_ARGUMENT,
+     "allowedOrigins: \"b.example\""},
+    {"{'serverPort': <uint16 1>, 'allowedOrigins': <['https://a.example/']>}", WSD_ERROR_INVALID_ARGUMENT,
+     "allowedOrigins: \"https://a.example/\""},
+    {"{'serverPort': <uint16 1>, 'allowedOrigins': <['a\\nb']>}", WSD_ERROR_INVALID_ARGUMENT,
+     "allowedOrigins: \"a\\u000ab\""},
 };
 
 static void test_refused(void) {
@@ -145,6 +155,34 @@ static void check_long(const char *key, guint length, enum wsd_error code) {
   wsd_start_options_clear(&options);
 }
 
+static bool takes_origins(guint count) {
+  GVariantBuilder builder, origins;
+  g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
+  g_variant_builder_init(&origins, G_VARIANT_TYPE_STRING_ARRAY);
+  for (guint i = 0; i < count; i++)
+    g_variant_builder_add(&origins, "s", "HTTPS://a.example:443");
+  g_variant_builder_add(&builder, "{sv}", "serverPort", g_variant_new_uint16(1));
+  g_variant_builder_add(&builder, "{sv}", "allowedOrigins", g_variant_builder_end(&origins));
+  g_autoptr(GVariant) dictionary = g_variant_ref_sink(g_variant_builder_end(&builder));
+  struct wsd_start_options options;
+  bool taken = wsd_start_options_read(dictionary, NULL, &options, NULL);
+  if (taken) {
+    g_assert_nonnull(options.allowed_origins);
+    g_assert_cmpuint(g_strv_length(options.allowed_origins), ==, count);
+  }
+  if (taken && count)
+    g_assert_cmpstr(options.allowed_origins[0], ==, "https://a.example");
+  wsd_start_options_clear(&options);
+  return taken;
+}
+
+static void test_origins(void) {
+  g_assert_true(takes_origins(0));
+  g_assert_true(takes_origins(1));
+  g_assert_true(takes_origins(WSD_ORIGINS_MAX));
+  g_assert_false(takes_origins(WSD_ORIGINS_MAX + 1));
+}
+
 static void test_bounds(void) {
   check_long("serverIP", WSD_ADDRESS_TEXT_MAX + 1, WSD_ERROR_INVALID_ADDRESS);
   check_long("protocol", WSD_PROTOCOL_NAME_MAX + 1, WSD_ERROR_INVALID_ARGUMENT);
@@ -166,6 +204,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/start-options/every legal value is taken", test_accepted);
   g_test_add_func("/start-options/every fault has its error and names the key", test_refused);
   g_test_add_func("/start-options/long texts are refused", test_bounds);
+  g_test_add_func("/start-options/origins are taken in their normal form, so many and no more", test_origins);
   g_test_add_func("/start-options/a key given twice is refused", test_twice);
   return g_test_run();
 }

@@ -24,10 +24,13 @@ static struct wsd_state *sample(void) {
     server->state = g_strdup(number == 3 ? "running" : "created");
     server->generation = 5;
     server->worker_version = 1;
+    server->worker_last_request = 9;
     server->events_before = 99;
     server->settled = number == 3;
     server->options.server_ip = number == 3 ? g_strdup("::1") : NULL;
     server->options.protocol = number == 3 ? g_strdup("a, b") : NULL;
+    const char *origins[] = {"https://a.example", "null", NULL};
+    server->options.allowed_origins = number == 3 ? g_strdupv((GStrv)origins) : NULL;
     server->options.server_port = 8080;
     server->options.max_clients = 1;
     server->options.max_per_client = 2;
@@ -57,6 +60,7 @@ static void test_round_trip(void) {
   g_assert_cmpstr(server->state, ==, "running");
   g_assert_cmpuint(server->generation, ==, 5);
   g_assert_cmpuint(server->worker_version, ==, 1);
+  g_assert_cmpuint(server->worker_last_request, ==, 9);
   g_assert_cmpuint(server->events_before, ==, 99);
   g_assert_true(server->settled);
   g_assert_cmpstr(server->options.server_ip, ==, "::1");
@@ -65,9 +69,12 @@ static void test_round_trip(void) {
   g_assert_cmpuint(server->options.max_message, ==, 3);
   g_assert_cmpuint(server->options.pong_timeout, ==, 5);
   g_assert_true(server->options.compression);
+  g_assert_cmpuint(g_strv_length(server->options.allowed_origins), ==, 2);
+  g_assert_cmpstr(server->options.allowed_origins[1], ==, "null");
   const struct wsd_kept_server *idle = after->servers->pdata[1];
   g_assert_null(idle->owner_label);
   g_assert_null(idle->options.server_ip);
+  g_assert_null(idle->options.allowed_origins);
   g_assert_false(idle->settled);
   g_assert_false(idle->options.compression);
   wsd_state_free(before);
@@ -182,6 +189,20 @@ static void spoil_generation(struct wsd_state *state) {
   server->generation = G_GUINT64_CONSTANT(1) << 32;
 }
 
+static void spoil_origin(struct wsd_state *state) {
+  struct wsd_kept_server *server = state->servers->pdata[0];
+  g_free(server->options.allowed_origins[0]);
+  server->options.allowed_origins[0] = g_strdup("https://A.example");
+}
+
+static void spoil_origins(struct wsd_state *state) {
+  struct wsd_kept_server *server = state->servers->pdata[0];
+  g_strfreev(server->options.allowed_origins);
+  server->options.allowed_origins = g_new0(char *, WSD_ORIGINS_MAX + 2);
+  for (guint i = 0; i <= WSD_ORIGINS_MAX; i++)
+    server->options.allowed_origins[i] = g_strdup("null");
+}
+
 static void spoil_count(struct wsd_state *state) {
   state->last_number = 1000;
   while (state->servers->len <= WSD_SERVERS_MAX) {
@@ -195,6 +216,8 @@ static void spoil_count(struct wsd_state *state) {
 static void test_faulty_content(void) {
   expect_faulty(spoil_owner);
   expect_faulty(spoil_state);
+  expect_faulty(spoil_origin);
+  expect_faulty(spoil_origins);
   expect_faulty(spoil_number);
   expect_faulty(spoil_generation);
   expect_faulty(spoil_count);

@@ -13,6 +13,7 @@ from selenium import webdriver
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
 from selenium.webdriver.support.ui import WebDriverWait
+from session import page
 
 STEP = 60  # seconds that any one step may take on a busy machine
 LIMITS = (pathlib.Path(__file__).resolve().parents[2] / "client-lib" / "examples" / "limits.h").read_text()
@@ -66,8 +67,8 @@ def phone(driver):
 
 
 @pytest.fixture
-def tv(start_app):
-    return start_app("second-screen", "--ip", "127.0.0.1")
+def tv(start_app, demo_page):
+    return start_app("second-screen", "--ip", "127.0.0.1", "--origin", demo_page.origin("127.0.0.1"))
 
 
 @pytest.fixture
@@ -141,6 +142,19 @@ def test_the_page_reconnects_when_the_tv_comes_back(connected, tv, start_app):
     connected.wait_for("state", "Connected")
     connected.press("down")
     connected.wait_for("shown", "Weather is selected")
+
+
+def test_a_page_of_somebody_else_cannot_control_the_tv(phone, tv, demo_page):
+    connect = """const done = arguments[1], socket = new WebSocket(arguments[0]);
+                 socket.onopen = () => done('open'); socket.onclose = (event) => done('closed ' + event.code);"""
+    foreign = page.Page("127.0.0.1")  # the same page, of another origin
+    try:
+        phone.open(foreign.url("127.0.0.1", tv.url).partition("?")[0])
+        assert phone.driver.execute_async_script(connect, tv.url) == "closed 1006"
+    finally:
+        foreign.stop()
+    phone.open(demo_page.url("127.0.0.1", tv.url).partition("?")[0])
+    assert phone.driver.execute_async_script(connect, tv.url) == "open"
 
 
 def test_the_address_can_be_typed(phone, tv, demo_page):

@@ -119,13 +119,6 @@ def test_an_ordinary_app_administrates_nothing(app, member, signature, body):
 
 
 @needs_root
-@pytest.mark.parametrize("member, signature, body", [("ListBans", "", ()), ("ClearBan", "s", ("127.0.0.1",))])
-def test_an_administrator_is_told_that_bans_are_not_there_yet(administrated, new_app, member, signature, body):
-    error = expect_error("Failed", new_app(administrated).manager, member, signature, *body)
-    assert "not available in this version" in error.message
-
-
-@needs_root
 def test_an_administrator_finds_the_servers_of_all_apps(administrated, new_app):
     owner, administrator = new_app(administrated, user=ORDINARY_USER), new_app(administrated)
     theirs, own = owner.running_server(), administrator.create_server()

@@ -97,14 +97,6 @@ def test_a_missing_port_is_named(app):
     expect_error("InvalidArgument", app.create_server().start, serverPort=None, serverIP="127.0.0.1", names="serverPort")
 
 
-@pytest.mark.parametrize("options", [
-    {"allowedOrigins": ["https://a.example"]}, {"allowedOrigins": []},
-])
-def test_what_this_version_cannot_do_is_refused_and_not_silently_left_out(app, options):
-    error = expect_error("Failed", app.create_server().start, names=next(iter(options)), **options)
-    assert "not available in this version" in error.message
-
-
 def test_compression_may_be_declined(app):
     app.running_server(compression=False).join()[0].assert_alive()
 

@@ -7,6 +7,7 @@ import subprocess
 import pytest
 
 from blackbox.peer import Peer
+from blackbox.users import ADMINISTRATORS
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent.parent
 
@@ -32,7 +33,7 @@ def older_worker(tmp_path_factory) -> str:
 
 @pytest.mark.parametrize("way", ["restart", "crash"])
 def test_connections_of_an_older_worker_live_through_an_upgrade(new_managed, new_app, older_worker, way):
-    service = new_managed()
+    service = new_managed({"administrators": ADMINISTRATORS})
     today = service.manager.environment["WSSERVERD_WORKER"]
     service.manager.environment["WSSERVERD_WORKER"] = older_worker
     service.manager.restart()
@@ -49,6 +50,9 @@ def test_connections_of_an_older_worker_live_through_an_upgrade(new_managed, new
         server.send(connection, "to the peer")
         assert peer.read_message() == "to the peer"
         assert [entry[0] for entry in server.list_connections()] == [connection]
+        assert app.manager("ListBans") == []  # which that worker has never heard of
+        app.manager("ClearBan", "s", "127.0.0.1")
+        peer.assert_alive()
         server.stop()
         assert peer.read_close()[0] == 1001
     server.start()

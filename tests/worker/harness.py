@@ -240,7 +240,9 @@ class Peer:
         self.sock.settimeout(20)
 
     def has_data(self, timeout=0.3):
-        return bool(self.buffer) or bool(select.select([self.sock], [], [], timeout)[0])
+        poll = select.poll()  # which takes descriptors above 1023 too
+        poll.register(self.sock, select.POLLIN)
+        return bool(self.buffer) or bool(poll.poll(timeout * 1000))
 
 
 def eventually(condition, timeout=20, what="a condition"):

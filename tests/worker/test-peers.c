@@ -74,6 +74,30 @@ static void coming_and_going_in_any_order_loses_nobody(void) {
   wsw_peers_clear(&peers);
 }
 
+static void who_was_paused_first_is_read_first(void) {
+  struct wsw_peers peers = {0};
+  struct wsw_peer *all[6];
+  for (unsigned i = 0; i < 6; i++) {
+    all[i] = new_peer(0);
+    wsw_peers_add(&peers, all[i]);
+  }
+  for (unsigned i = 0; i < 6; i++)
+    wsw_peers_pause(&peers, all[i]);
+  wsw_peers_remove(&peers, all[5]);
+  g_assert_true(wsw_peers_resume_one(&peers) == all[0]);
+  wsw_peers_pause(&peers, all[0]); /* it has something to say again, and waits behind the others */
+  wsw_peers_remove(&peers, all[2]);
+  static const unsigned order[] = {1, 3, 4, 0};
+  for (unsigned i = 0; i < G_N_ELEMENTS(order); i++) {
+    g_assert_true(wsw_peers_resume_one(&peers) == all[order[i]]);
+    wsw_peers_remove(&peers, all[order[i]]);
+  }
+  g_assert_null(wsw_peers_resume_one(&peers));
+  for (unsigned i = 0; i < 6; i++)
+    g_free(all[i]);
+  wsw_peers_clear(&peers);
+}
+
 static void paused_peers_are_resumed_each_once(void) {
   struct wsw_peers peers = {0};
   struct wsw_peer *all[10];
@@ -111,5 +135,6 @@ int main(int count, char **arguments) {
   g_test_add_func("/peers/coming-and-going-in-any-order-loses-nobody", coming_and_going_in_any_order_loses_nobody);
   g_test_add_func("/peers/paused-peers-are-resumed-each-once", paused_peers_are_resumed_each_once);
   g_test_add_func("/peers/an-idle-connection-stays-small", an_idle_connection_stays_small);
+  g_test_add_func("/peers/who-was-paused-first-is-read-first", who_was_paused_first_is_read_first);
   return g_test_run();
 }

@@ -122,24 +122,45 @@ static void a_peer_is_not_dropped_for_a_pong_that_we_did_not_read(void) {
   fixture_free(fixture);
 }
 
+/* A frame that arrives in parts of `part` octets, one each nine seconds, while a Ping waits for its Pong. */
+static struct fixture *drip(size_t part, unsigned count, int *client) {
+  struct fixture *fixture = fixture_new(&(struct fixture_options){.ping_interval = 30, .pong_timeout = 10});
+  *client = client_open(fixture, 0, NULL);
+  static const uint8_t head[] = {0x82, 0xFE, 0xFF, 0xFF, 0, 0, 0, 0}; /* 65535 octets are to come */
+  uint8_t octets[512] = {0};
+  fixture_advance(fixture, 29000);
+  client_write(fixture, *client, head, sizeof head);
+  fixture_advance(fixture, 1000);
+  assert_ping(*client);
+  client_write(fixture, *client, octets, part);
+  for (unsigned i = 0; i < count; i++) {
+    fixture_advance(fixture, 9000);
+    if (!client_is_closed(*client))
+      client_write(fixture, *client, octets, part);
+  }
+  return fixture;
+}
+
 /* A Pong cannot overtake the frame that is arriving. */
 static void a_peer_in_the_middle_of_a_slow_message_is_not_dropped(void) {
-  struct fixture *fixture = fixture_new(&(struct fixture_options){.ping_interval = 30, .pong_timeout = 10});
-  int client = client_open(fixture, 0, NULL);
-  static const uint8_t head[] = {0x82, 0xFE, 0x00, 0x80, 0, 0, 0, 0}; /* 128 octets are to come */
-  uint8_t octets[127] = {0};
-  fixture_advance(fixture, 29000);
-  client_write(fixture, client, head, sizeof head);
-  fixture_advance(fixture, 1000);
-  assert_ping(client);
-  for (unsigned i = 0; i < 127; i++) {
-    fixture_advance(fixture, 9000);
-    client_write(fixture, client, octets, 1);
-  }
+  int client;
+  struct fixture *fixture = drip(WSW_SLOWEST * 10, 100, &client);
   assert_no_event(fixture);
   fixture_advance(fixture, 9999);
   assert_no_event(fixture);
   fixture_advance(fixture, 1); /* but one that stops in the middle is */
+  assert_closed(fixture, 1006, false);
+  close(client);
+  fixture_free(fixture);
+}
+
+static void a_peer_that_drips_a_message_to_hold_its_place_is_dropped(void) {
+  int client;
+  struct fixture *fixture = drip(1, 2, &client);
+  assert_closed(fixture, 1006, false);
+  close(client);
+  fixture_free(fixture);
+  fixture = drip(WSW_SLOWEST * 5 - 1, 3, &client); /* half of what counts as progress each time */
   assert_closed(fixture, 1006, false);
   close(client);
   fixture_free(fixture);
@@ -184,6 +205,29 @@ static void check_stall(uint32_t pong_timeout, uint64_t expected) {
 static void a_peer_that_takes_nothing_is_dropped_but_a_slow_one_is_not(void) {
   check_stall(10, 10000);
   check_stall(0, WSW_STALL_MS);
+}
+
+/* Reads `octets` each second; how many seconds it is borne, at most `seconds`. */
+static unsigned seconds_of_reading(size_t octets, unsigned seconds) {
+  struct fixture *fixture = fixture_new(&(struct fixture_options){.pong_timeout = 10});
+  uint64_t id;
+  int client = client_open(fixture, 4096, &id);
+  g_autofree uint8_t *room = g_malloc(octets);
+  fill_queue(fixture, id);
+  unsigned second = 0;
+  while (second < seconds && fixture->server->peers.open) {
+    (void)recv(client, room, octets, MSG_DONTWAIT);
+    fixture_advance(fixture, 1000);
+    second++;
+  }
+  close(client);
+  fixture_free(fixture);
+  return second;
+}
+
+static void a_peer_that_reads_an_octet_now_and_then_is_dropped(void) {
+  g_assert_cmpuint(seconds_of_reading(1, 100), <, 100);
+  g_assert_cmpuint(seconds_of_reading(2048, 100), ==, 100);
 }
 
 static void a_slow_request_gets_408_in_time(void) {
@@ -444,6 +488,10 @@ int main(int count, char **arguments) {
   g_test_add_func("/ping/a-timeout-longer-than-the-interval-counts-from-the-first",
                   a_timeout_longer_than_the_interval_counts_from_the_first_ping);
   g_test_add_func("/ping/an-interval-of-zero-sends-none", an_interval_of_zero_sends_no_ping);
+  g_test_add_func("/ping/a-peer-that-drips-a-message-is-dropped",
+                  a_peer_that_drips_a_message_to_hold_its_place_is_dropped);
+  g_test_add_func("/stall/a-peer-that-reads-an-octet-now-and-then-is-dropped",
+                  a_peer_that_reads_an_octet_now_and_then_is_dropped);
   g_test_add_func("/ping/a-timeout-of-zero-drops-nobody-who-is-silent", a_timeout_of_zero_drops_nobody_who_is_silent);
   g_test_add_func("/ping/nobody-is-dropped-for-a-pong-that-we-did-not-read",
                   a_peer_is_not_dropped_for_a_pong_that_we_did_not_read);

@@ -49,9 +49,12 @@ class Page:
         self.port = self.server.server_address[1]
         threading.Thread(target=self.server.serve_forever, daemon=True).start()
 
+    def origin(self, host):
+        return f"http://{in_url(host)}:{self.port}"
+
     def url(self, host, websocket_url):
         query = urllib.parse.urlencode({"ws": websocket_url}, safe=":/[]")
-        return f"http://{in_url(host)}:{self.port}/?{query}"
+        return f"{self.origin(host)}/?{query}"
 
     def stop(self):
         self.server.shutdown()

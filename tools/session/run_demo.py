@@ -52,6 +52,10 @@ def serve(arguments, folder, running):
     running.append(service)
     print(f"wsserverd: process {service.process.pid}, profile smart-screen, log {service.log}")
     options = ["--port", arguments.port, "--ip", arguments.listen]
+    if not arguments.check:
+        shown = listen_for_page(arguments, running)
+        for host in page_hosts(arguments.listen):  # no other page that somebody has open may control this TV
+            options += ["--origin", shown.origin(host)]
     tv = app.App(arguments.build, "second-screen", private_bus.address, options, show=lambda line: print(f"  TV: {line}"))
     running.append(tv)
     print(f"Television (example app second-screen): process {tv.process.pid}, {tv.url}")
@@ -60,7 +64,8 @@ def serve(arguments, folder, running):
 
         round_trip.check(reachable(tv.url, arguments.listen), lambda step: print(f"  {step}"))
         return 0
-    return show_page(arguments, service, tv, running)
+    show_page(arguments, shown, tv)
+    return wait_for_end(service, tv)
 
 
 def reachable(url, listen):
@@ -78,18 +83,28 @@ def own_address(family, somewhere):
         return probe.getsockname()[0]
 
 
-def show_page(arguments, service, tv, running):
+ANYWHERE = {"0.0.0.0": (socket.AF_INET, "192.0.2.1", "127.0.0.1"), "::": (socket.AF_INET6, "2001:db8::1", "::1")}
+
+
+def page_hosts(listen):
+    """The hosts in the URLs of the page."""
+    if listen not in ANYWHERE:
+        return [listen]
+    family, somewhere, loopback = ANYWHERE[listen]
+    return [host for host in (own_address(family, somewhere), loopback) if host]
+
+
+def listen_for_page(arguments, running):
     try:
         shown = page.Page(arguments.listen)
     except OSError as error:
         raise child.Failure(f"cannot serve the page on {arguments.listen}: {error.strerror}") from error
     running.append(shown)
+    return shown
 
-    anywhere = {"0.0.0.0": (socket.AF_INET, "192.0.2.1", "127.0.0.1"), "::": (socket.AF_INET6, "2001:db8::1", "::1")}
-    hosts = [arguments.listen]
-    if arguments.listen in anywhere:
-        family, somewhere, loopback = anywhere[arguments.listen]
-        hosts = [host for host in (own_address(family, somewhere), loopback) if host]
+
+def show_page(arguments, shown, tv):
+    hosts = page_hosts(arguments.listen)
     port = tv.url.rstrip("/").rpartition(":")[2]
 
     print()
@@ -97,10 +112,9 @@ def show_page(arguments, service, tv, running):
         websocket_url = f"ws://{page.in_url(host)}:{port}/"
         print(f"  open        {shown.url(host, websocket_url)}")
         print(f"  WebSocket   {websocket_url}")
-    if arguments.listen not in anywhere:
+    if arguments.listen not in ANYWHERE:
         print("  Only this machine reaches that. For phones in your network: tools/run --listen 0.0.0.0")
     print("\nCtrl-C ends everything.\n")
-    return wait_for_end(service, tv)
 
 
 def wait_for_end(service, tv):

@@ -184,7 +184,7 @@ static gboolean on_end_signal(gpointer user) {
 
 static const struct bus_server_events tv_events = {on_connected, on_message, on_closed, on_problem, on_lost};
 
-static void serve(struct tv *tv, int port, const char *ip) {
+static void serve(struct tv *tv, int port, const char *ip, char **origins) {
   g_autoptr(GError) error = NULL;
   g_autofree char *url = NULL;
   GVariantDict options;
@@ -192,6 +192,8 @@ static void serve(struct tv *tv, int port, const char *ip) {
   g_variant_dict_insert(&options, "serverPort", "i", port);
   if (ip != NULL)
     g_variant_dict_insert(&options, "serverIP", "s", ip);
+  if (origins != NULL) /* any other page that somebody has open could control this TV too */
+    g_variant_dict_insert(&options, "allowedOrigins", "^as", origins);
   g_variant_dict_insert(&options, "maxMessageSize", "t", (guint64)SCREEN_MESSAGE_MAX);
   if (!bus_server_start(tv->server, g_variant_dict_end(&options), &error) ||
       (url = bus_server_get_url(tv->server, &error)) == NULL) {
@@ -209,9 +211,12 @@ int main(int argc, char **argv) {
   struct tv tv = {0};
   int port = 0;
   g_autofree char *ip = NULL;
+  g_auto(GStrv) origins = NULL;
   const GOptionEntry entries[] = {
       {"port", 'p', 0, G_OPTION_ARG_INT, &port, "Port to listen on (default: any free one)", "N"},
       {"ip", 0, 0, G_OPTION_ARG_STRING, &ip, "Address to listen on (default: 0.0.0.0)", "A"},
+      {"origin", 0, 0, G_OPTION_ARG_STRING_ARRAY, &origins,
+       "Origin of a web page that may connect, again for each (default: any)", "URL"},
       {0},
   };
   g_autoptr(GOptionContext) context = g_option_context_new("- a television that phones control");
@@ -231,7 +236,7 @@ int main(int argc, char **argv) {
   tv.loop = g_main_loop_new(NULL, FALSE);
   tv.names = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
   screen_init(&tv.screen);
-  serve(&tv, port, ip);
+  serve(&tv, port, ip, origins);
   bus_server_free(tv.server);
   g_hash_table_unref(tv.names);
   g_main_loop_unref(tv.loop);

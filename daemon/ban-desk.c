@@ -1,0 +1,224 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "daemon/ban-desk.h"
+
+#include "daemon/limits.h"
+#include "daemon/server.h"
+#include "daemon/service.h"
+
+#include <arpa/inet.h>
+#include <net/if.h>
+#include <string.h>
+
+/* A call, and what workers have said to it. Held by the desk until it is answered, and by each worker that was asked. */
+struct question {
+  guint references;
+  struct wsd_ban_desk *desk; /* NULL once it is answered: what comes then is too late */
+  struct wsd_call *call;
+  bool clears;
+  struct wsc_address address; /* whose ban to clear */
+  GVariantBuilder bans;       /* a(osst) */
+  guint left;                 /* workers that have not answered */
+  guint timer;
+};
+
+struct asked {
+  struct question *question;
+  struct wsd_server *server;
+};
+
+struct wsd_ban_desk {
+  struct wsd_service *service;
+  GQueue waiting; /* of struct question */
+  struct question *present;
+};
+
+static void ask_next(struct wsd_ban_desk *desk);
+
+static void question_unref(struct question *question) {
+  if (--question->references > 0)
+    return;
+  g_variant_builder_clear(&question->bans);
+  g_free(question);
+}
+
+struct wsd_ban_desk *wsd_ban_desk_new(struct wsd_service *service) {
+  struct wsd_ban_desk *desk = g_new0(struct wsd_ban_desk, 1);
+  desk->service = service;
+  g_queue_init(&desk->waiting);
+  return desk;
+}
+
+static void dismiss(struct question *question) {
+  wsd_call_fail(question->call, WSD_ERROR_SHUTTING_DOWN, "the service is leaving; call again");
+  g_clear_handle_id(&question->timer, g_source_remove);
+  question->desk = NULL;
+  question_unref(question);
+}
+
+void wsd_ban_desk_free(struct wsd_ban_desk *desk) {
+  struct question *question;
+  if (desk->present)
+    dismiss(desk->present);
+  while ((question = g_queue_pop_head(&desk->waiting)))
+    dismiss(question);
+  g_free(desk);
+}
+
+/* Addresses */
+
+/* "192.0.2.7", "2001:db8:0:1::/64" or "fe80::1%eth0". */
+static char *show_address(const struct wsc_address *address) {
+  char text[INET6_ADDRSTRLEN], name[IF_NAMESIZE];
+  struct in6_addr ipv6;
+  memcpy(&ipv6, address->octets, sizeof ipv6);
+  inet_ntop(address->family == 4 ? AF_INET : AF_INET6, address->octets, text, sizeof text);
+  if (address->family == 4)
+    return g_strdup(text);
+  if (!IN6_IS_ADDR_LINKLOCAL(&ipv6))
+    return g_strdup_printf("%s/64", text);
+  if (if_indextoname(address->scope, name))
+    return g_strdup_printf("%s%%%s", text, name);
+  return g_strdup_printf("%s%%%u", text, address->scope);
+}
+
+static bool read_zone(const char *zone, guint32 *scope) {
+  guint64 index = if_nametoindex(zone);
+  bool known = index != 0 || g_ascii_string_to_unsigned(zone, 10, 1, G_MAXUINT32, &index, NULL);
+  *scope = (guint32)index;
+  return known;
+}
+
+/* As ListBans shows it, or any address of a network. */
+static bool read_address(const char *text, struct wsc_address *address) {
+  struct in6_addr ipv6;
+  *address = (struct wsc_address){.family = 4};
+  if (inet_pton(AF_INET, text, address->octets) == 1)
+    return true;
+  g_auto(GStrv) parts = g_strsplit(text, "%", 2);
+  if (g_str_has_suffix(text, "/64"))
+    parts[0][strcspn(parts[0], "/")] = '\0';
+  if (!parts[0] || inet_pton(AF_INET6, parts[0], &ipv6) != 1)
+    return false;
+  if (IN6_IS_ADDR_V4MAPPED(&ipv6)) {
+    memcpy(address->octets, ipv6.s6_addr + 12, 4);
+    return !parts[1];
+  }
+  address->family = 6;
+  memcpy(address->octets, &ipv6, sizeof address->octets);
+  if (IN6_IS_ADDR_LINKLOCAL(&ipv6))
+    return parts[1] && read_zone(parts[1], &address->scope);
+  return !parts[1];
+}
+
+/* Answers */
+
+static void finish(struct question *question) {
+  struct wsd_ban_desk *desk = question->desk;
+  question->desk = NULL;
+  g_clear_handle_id(&question->timer, g_source_remove);
+  if (question->clears)
+    wsd_call_return(question->call, NULL);
+  else
+    wsd_call_return(question->call, g_variant_new("(a(osst))", &question->bans));
+  desk->present = NULL;
+  question_unref(question);
+  ask_next(desk);
+}
+
+static gboolean on_late(gpointer data) {
+  struct question *question = data;
+  question->timer = 0;
+  finish(question);
+  return G_SOURCE_REMOVE;
+}
+
+static const char *reason_text(guint8 reason) {
+  return reason == WSC_BAN_RATE       ? "too many connections"
+         : reason == WSC_BAN_REQUESTS ? "malformed or missing requests"
+                                      : "unknown";
+}
+
+/* What a worker says is checked: it cannot name more bans than there may be, nor what is no address. */
+static void add_bans(struct question *question, const struct wsd_server *server,
+                     const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  size_t offset = 0;
+  for (guint count = 0; count < WSD_BANS_OF_SERVER_MAX && wsc_control_next_field(record, &offset, &field);) {
+    struct wsc_ban ban;
+    if (field.key != WSC_FIELD_BAN_ENTRY || !wsc_control_read_ban(&field, &ban))
+      continue;
+    g_autofree char *address = show_address(&ban.address);
+    g_variant_builder_add(&question->bans, "(osst)", wsd_server_path(server), address, reason_text(ban.reason),
+                          (guint64)ban.seconds);
+    count++;
+  }
+}
+
+static void on_answer(void *user, const struct wsc_control_record *record) {
+  struct asked *asked = user;
+  struct question *question = asked->question;
+  if (question->desk && record && !question->clears)
+    add_bans(question, asked->server, record);
+  if (question->desk && --question->left == 0)
+    finish(question);
+  question_unref(question);
+  wsd_server_unref(asked->server);
+  g_free(asked);
+}
+
+static void ask_worker(struct question *question, struct wsd_server *server) {
+  struct wsd_worker *worker = wsd_server_worker(server);
+  if (!worker || wsd_worker_last_request(worker) < WSC_CONTROL_CLEAR_BAN) /* of a release that banned nobody */
+    return;
+  struct asked *asked = g_new(struct asked, 1);
+  *asked = (struct asked){question, wsd_server_ref(server)};
+  question->references++;
+  question->left++;
+  if (question->clears)
+    wsd_worker_ask_to_clear_ban(worker, &question->address, on_answer, asked);
+  else
+    wsd_worker_ask_bans(worker, on_answer, asked);
+}
+
+static void ask_next(struct wsd_ban_desk *desk) {
+  struct question *question = desk->present ? NULL : g_queue_pop_head(&desk->waiting);
+  if (!question)
+    return;
+  desk->present = question;
+  for (GTreeNode *node = g_tree_node_first(desk->service->servers); node; node = g_tree_node_next(node))
+    ask_worker(question, g_tree_node_value(node));
+  if (question->left == 0)
+    finish(question);
+  else
+    question->timer = g_timeout_add(WSD_ANSWER_TIMEOUT_MS, on_late, question);
+}
+
+static struct question *question_new(struct wsd_ban_desk *desk, struct wsd_call *call) {
+  struct question *question = g_new0(struct question, 1);
+  question->references = 1;
+  question->desk = desk;
+  question->call = call;
+  g_variant_builder_init(&question->bans, G_VARIANT_TYPE("a(osst)"));
+  return question;
+}
+
+void wsd_ban_desk_list(struct wsd_ban_desk *desk, struct wsd_call *call) {
+  g_queue_push_tail(&desk->waiting, question_new(desk, call));
+  ask_next(desk);
+}
+
+void wsd_ban_desk_clear(struct wsd_ban_desk *desk, struct wsd_call *call) {
+  const char *text;
+  struct wsc_address address;
+  g_variant_get(g_dbus_message_get_body(call->message), "(&s)", &text);
+  if (!read_address(text, &address)) {
+    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT,
+                  "address: is no numeric address; write it as ListBans does (with the %%interface if link-local)");
+    return;
+  }
+  struct question *question = question_new(desk, call);
+  question->clears = true;
+  question->address = address;
+  g_queue_push_tail(&desk->waiting, question);
+  ask_next(desk);
+}
