@@ -1,134 +1,147 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Clients that others wrote: npm ws, Python websockets and Chromium, while other clients go on undisturbed."""
+"""Clients that others wrote talk to an app, over ws and wss, with compression and without, while another goes on undisturbed."""
 
 import asyncio
-import json
-import shutil
-import subprocess
+import contextlib
+from typing import NamedTuple
 
 import pytest
 import websockets
 from blackbox.app import Echo
-from blackbox.bystander import CLIENTS, AppProcess, Bystander
-from blackbox.wire import until
-
-ECHOED = ["text", "text with U+0000", "4-octet UTF-8", "empty text", "1-octet text", "largest text", "binary", "empty binary",
-          "1-octet binary", "largest binary"]
-LARGEST = 5242864
-CHROMIUM_FLAGS = ["--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-                  "--disable-component-update", "--disable-sync", "--disable-dev-shm-usage"]
+from blackbox.bystander import AppProcess, Bystander
+from blackbox.exchange import ECHOED, KNOWN, LARGEST, Exchange
+from blackbox.relay import Relay
+from blackbox.wire import DBusError, until
 
 
-@pytest.fixture
-def echo_server(app):
-    """A server that echoes, one bystander who must not notice anything, and the events about everybody else."""
-    server = app.running_server()
-    echo = Echo(server)
-    closed = {}
-    paths = {}
-    take = server.on_event
+class Cell(NamedTuple):
+    """One field of the matrix."""
 
-    def observe(event):
+    client: str
+    key: str  # of the server's certificate; empty: ws
+    compressed: bool
+
+    def __str__(self) -> str:
+        return f"{self.client}-{'wss-' + self.key if self.key else 'ws'}-{'compressed' if self.compressed else 'plain'}"
+
+
+MATRIX = [Cell(name, key, compressed) for name, client in KNOWN.items() for key in ("", "rsa", "ecdsa")
+          for compressed in ((False, True) if client.offers else (False,))]
+
+
+class Host:
+    """A server that echoes, a bystander on it, and what the app hears of everybody else, by the path they asked for."""
+
+    def __init__(self, app, identity=None, tls=None, **options):
+        self.app = app
+        self.server = app.create_server()
+        self.connected: dict = {}  # path: details
+        self.closed: dict = {}  # path: (code, reason, clean)
+        self._paths: dict = {}
+        self._start(identity, options)
+        self._echo = Echo(self.server)
+        self._take = self.server.on_event
+        self.server.on_event = self._observe
+        self._bystander = Bystander(self.server.port, tls=tls)
+
+    def _start(self, identity, options: dict) -> None:
+        try:
+            if identity:
+                identity.start(self.server, **options)
+            else:
+                self.server.start(serverIP="127.0.0.1", **options)
+        except DBusError as error:
+            if "not available in this version" in error.message:
+                pytest.skip(error.message)
+            raise
+
+    def _observe(self, event) -> None:
         if event.member == "Connect":
-            paths[event.args[0]] = event.args[3]["path"]
+            self._paths[event.args[0]] = event.args[3]["path"]
+            self.connected[event.args[3]["path"]] = event.args[3]
         elif event.member == "Closed":
-            closed[paths[event.args[0]]] = event.args[1:]
-        take(event)
+            self.closed[self._paths[event.args[0]]] = event.args[1:]
+        self._take(event)
 
-    server.on_event = observe
-    server.closed_by_path = closed
-    bystander = Bystander(server.port)
-    yield server
-    rounds = bystander.leave()
-    assert rounds > 0 and echo.failures == []
+    def wait_closed(self, paths) -> dict:
+        self.app.wait_for(lambda: set(paths) <= set(self.closed), what=f"{paths} to be closed; {self.closed}")
+        return {path: self.closed[path] for path in paths}
 
+    def __enter__(self):
+        return self
 
-def expect_closed(server, expected: dict) -> None:
-    server.app.wait_for(lambda: set(expected) <= set(server.closed_by_path), what=f"{expected}; {server.closed_by_path}")
-    assert {path: server.closed_by_path[path] for path in expected} == expected
-
-
-JAVASCRIPT_CLOSES = {"/echo": (1000, "", True), "/4321": (4321, "own code", True), "/none": (1005, "", True)}
+    def __exit__(self, kind, *_exception):
+        if kind is None:
+            assert self._bystander.leave() > 0
+            assert self._echo.failures == []
 
 
-def check_javascript(server, result: dict) -> None:
-    assert result["echoed"] == ECHOED
-    assert {name: how["code"] for name, how in result["closed"].items()} in (
-        {"1000": 1000, "4321": 4321, "none": answer} for answer in (1000, 1005))
-    expect_closed(server, JAVASCRIPT_CLOSES)
+@pytest.fixture(scope="session")
+def identities(authority) -> dict:
+    return {kind: authority.issue(kind=kind) for kind in ("rsa", "ecdsa")}
 
 
-def test_a_node_program_can_talk_to_an_app(echo_server, clients_folder):
-    ran = subprocess.run(["node", CLIENTS / "npm_ws.js", clients_folder, f"ws://127.0.0.1:{echo_server.port}"], capture_output=True,
-                         text=True, timeout=120)
-    assert ran.returncode == 0, ran.stderr
-    check_javascript(echo_server, json.loads(ran.stdout))
+def check_closed(host: Host, cell: Cell, exchange: Exchange) -> None:
+    """The app hears of every end as the client meant it; the client hears its code again, and no reason."""
+    client = KNOWN[cell.client]
+    heard = {"/echo": (1000, "", True), "/4321": (4321, "own code", True)}
+    answers = {"echo": [1000, ""], "4321": [4321, "" if client.waits_for_close else "own code"]}
+    if client.closes_without_code:
+        heard["/none"] = (1005, "", True)
+        answers["none"] = [1005, ""]
+    assert host.wait_closed(heard) == heard
+    assert exchange.closed == answers
 
 
-def test_a_browser_can_talk_to_an_app(echo_server, tmp_path):
-    selenium = pytest.importorskip("selenium.webdriver")
-    from selenium.webdriver.chrome.service import Service
-
-    assert shutil.which("chromedriver"), "chromium-driver is not installed"
-    options = selenium.ChromeOptions()
-    for flag in [*CHROMIUM_FLAGS, f"--user-data-dir={tmp_path / 'profile'}"]:
-        options.add_argument(flag)
-    with selenium.Chrome(options=options, service=Service("/usr/bin/chromedriver")) as browser:
-        browser.set_script_timeout(120)
-        page = tmp_path / "page.html"
-        page.write_text("<!DOCTYPE html><title>page</title>")
-        browser.get(page.as_uri())
-        script = (CLIENTS / "exchange.js").read_text() + """
-            const done = arguments[arguments.length - 1];
-            exchange(WebSocket, arguments[0]).then((result) => done(result), (fault) => done({fault: String(fault)}));
-        """
-        result = browser.execute_async_script(script, f"ws://127.0.0.1:{echo_server.port}")
-    assert "fault" not in result, result
-    assert all(how["clean"] for how in result["closed"].values())
-    check_javascript(echo_server, result)
+def check_compression(host: Host, cell: Cell, exchange: Exchange) -> None:
+    client = KNOWN[cell.client]
+    offer = host.connected["/echo"]["headers"].get("sec-websocket-extensions", "")
+    assert ("permessage-deflate" in offer) == (cell.compressed or client.offers == "always")
+    if client.tells_extensions:
+        assert exchange.extensions.split(";")[0] == ("permessage-deflate" if cell.compressed else "")
 
 
-def test_a_python_program_can_talk_to_an_app(echo_server):
-    asyncio.run(asyncio.wait_for(talk_with_websockets(f"ws://127.0.0.1:{echo_server.port}"), 120))
-    expect_closed(echo_server, {"/echo": (1000, "", True), "/4321": (4321, "own code", True), "/none": (1005, "", True)})
+@pytest.mark.parametrize("cell", MATRIX, ids=str)
+def test_a_client_can_talk_to_an_app(app, authority, identities, request, cell):
+    options = {"compression": cell.compressed} if cell.compressed or KNOWN[cell.client].offers == "always" else {}
+    with contextlib.ExitStack() as stack:
+        host = stack.enter_context(Host(app, identities.get(cell.key), authority.context() if cell.key else None, **options))
+        relay = stack.enter_context(Relay(host.server.port)) if cell.compressed else None
+        port = relay.port if relay else host.server.port
+        folder = request.getfixturevalue("clients_folder") if cell.client == "node" else ""
+        exchange = Exchange.run(cell.client, f"{'wss' if cell.key else 'ws'}://127.0.0.1:{port}", cell.compressed,
+                                authority.certificate, folder)
+        assert exchange.echoed == ECHOED
+        assert exchange.ponged is (True if KNOWN[cell.client].pings else None)
+        assert {details["tls"] for details in host.connected.values()} == {bool(cell.key)}
+        check_closed(host, cell, exchange)
+        check_compression(host, cell, exchange)
+        if relay:  # each of two messages of this size went both ways, and both compress to a hundredth
+            assert 0 < relay.sent < LARGEST / 10 and 0 < relay.received < LARGEST / 10, (relay.sent, relay.received)
 
 
-async def talk_with_websockets(url: str) -> None:
-    largest = bytes(range(256)) * (LARGEST // 256 + 1)
-    async with websockets.connect(url + "/echo", max_size=None) as client:
-        for data in ("hello", "a\u0000b\u0000", "\U0001f600 \U0010ffff", "", "x", "y" * LARGEST, bytes(range(256)), b"", b"\x00",
-                     largest[:LARGEST]):
-            await client.send(data)
-            assert await client.recv() == data
-        await client.ping()
-    async with websockets.connect(url + "/4321") as client:
-        await client.close(4321, "own code")
-        assert client.close_code == 4321
-    async with websockets.connect(url + "/none") as client:
-        await client.write_close_frame(websockets.frames.Close(1005, ""), b"")
-        await client.wait_closed()
-        assert client.close_code in (1000, 1005)
+@pytest.mark.parametrize("key", ["", "ecdsa"], ids=["ws", "wss"])
+def test_python_clients_by_the_dozen_talk_at_the_same_time(app, authority, identities, key):
+    context = authority.context() if key else None
+    with Host(app, identities.get(key), context, maxConnectionsForOneClient=30) as host:
+        url = f"{'wss' if key else 'ws'}://127.0.0.1:{host.server.port}"
+
+        async def one(number: int) -> None:
+            async with websockets.connect(url, ssl=context) as client:
+                for turn in range(20):
+                    await client.send(f"{number}.{turn}")
+                    assert await client.recv() == f"{number}.{turn}"
+
+        async def everybody() -> None:
+            await asyncio.gather(*(one(number) for number in range(24)))
+
+        asyncio.run(asyncio.wait_for(everybody(), 120))
 
 
-def test_python_clients_by_the_dozen_talk_at_the_same_time(app):
-    server = app.running_server(maxConnectionsForOneClient=30)
-    Echo(server)
-
-    async def one(number: int) -> None:
-        async with websockets.connect(f"ws://127.0.0.1:{server.port}", compression=None) as client:
-            for turn in range(20):
-                await client.send(f"{number}.{turn}")
-                assert await client.recv() == f"{number}.{turn}"
-
-    async def everybody() -> None:
-        await asyncio.gather(*(one(number) for number in range(24)))
-
-    asyncio.run(asyncio.wait_for(everybody(), 120))
-
-
-def test_an_app_on_gdbus_serves_third_party_clients(service):
+def test_an_app_on_gdbus_serves_third_party_clients(service, authority):
     with AppProcess(service.bus.address, "echo") as app:
-        asyncio.run(asyncio.wait_for(talk_with_websockets(f"ws://127.0.0.1:{app.port}"), 120))
+        exchange = Exchange.run("python-websockets", f"ws://127.0.0.1:{app.port}", False, authority.certificate)
+        assert exchange.echoed == ECHOED
         until(lambda: len(app.report()["closed"]) == 3, what="the app to hear of three closed connections")
         report = app.report()
         assert report["errors"] == []

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 // One script for every JavaScript client: has messages echoed by the server at `url` and closes connections in each way.
-// Defines exchange(WebSocketClass, url), which resolves to {echoed: [...], closed: {...}} or rejects with the first fault.
+// Defines exchange(connect, url), where connect(url) makes a WebSocket; it resolves to what every program in this folder
+// prints (see ../blackbox/exchange.py) or rejects with the first fault.
 
 function payloads() {
   const largest = new Uint8Array(5242864);
@@ -20,9 +21,9 @@ function payloads() {
   ];
 }
 
-function open(WebSocketClass, url) {
+function open(connect, url) {
   return new Promise((resolve, reject) => {
-    const socket = new WebSocketClass(url);
+    const socket = connect(url);
     socket.binaryType = 'arraybuffer';
     socket.onopen = () => resolve(socket);
     socket.onerror = () => reject(new Error('cannot connect to ' + url));
@@ -43,24 +44,35 @@ function same(data, answer) {
   return octets.length === data.length && octets.every((octet, i) => octet === data[i]);
 }
 
+function pong(socket) {
+  if (!socket.ping) return null; // a browser's WebSocket has none
+  return new Promise((resolve, reject) => {
+    socket.once('pong', (data) => resolve(data.toString() === 'mark'));
+    socket.onclose = (event) => reject(new Error('closed with ' + event.code));
+    socket.ping('mark');
+  });
+}
+
 function close(socket, ...how) {
   return new Promise((resolve) => {
-    socket.onclose = (event) => resolve({ code: event.code, reason: event.reason, clean: event.wasClean });
+    socket.onclose = (event) => resolve([event.code, event.reason]);
     socket.close(...how);
   });
 }
 
-async function exchange(WebSocketClass, url) {
+async function exchange(connect, url) {
   const echoed = [];
-  const socket = await open(WebSocketClass, url + '/echo');
+  const socket = await open(connect, url + '/echo');
+  const extensions = socket.extensions;
   for (const [name, data] of payloads()) {
     if (!same(data, await echoOf(socket, data))) throw new Error(name + ' came back changed');
     echoed.push(name);
   }
-  const closed = { 1000: await close(socket, 1000) };
-  closed['4321'] = await close(await open(WebSocketClass, url + '/4321'), 4321, 'own code');
-  closed['none'] = await close(await open(WebSocketClass, url + '/none'));
-  return { echoed, closed };
+  const ponged = await pong(socket);
+  const closed = { echo: await close(socket, 1000) };
+  closed['4321'] = await close(await open(connect, url + '/4321'), 4321, 'own code');
+  closed['none'] = await close(await open(connect, url + '/none'));
+  return { echoed, extensions, ponged, closed };
 }
 
 if (typeof module !== 'undefined') module.exports = { exchange };
