@@ -16,8 +16,9 @@ from typing import NamedTuple
 
 from .bystander import CLIENTS
 
-ECHOED = ["text", "text with U+0000", "4-octet UTF-8", "empty text", "1-octet text", "largest text", "binary", "empty binary",
-          "1-octet binary", "largest binary"]
+ECHOED = ["text", "text with U+0000", "4-octet UTF-8", "empty text", "1-octet text", "text worth compressing", "the same again",
+          "large text", "largest text", "binary", "empty binary", "1-octet binary", "largest binary"]
+LARGE = 6 * 87381  # octets; an app's message of this size is compressed, one of the largest goes out at once as it is
 LARGEST = 5242864
 PYTHON = "/usr/bin/python3"
 

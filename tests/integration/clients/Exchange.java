@@ -102,6 +102,9 @@ class Exchange {
     payloads.put("4-octet UTF-8", "\uD83D\uDE00 \uDBFF\uDFFF");
     payloads.put("empty text", "");
     payloads.put("1-octet text", "x");
+    payloads.put("text worth compressing", "hello ".repeat(100));
+    payloads.put("the same again", "hello ".repeat(100));
+    payloads.put("large text", "hello ".repeat(87381));
     payloads.put("largest text", "y".repeat(LARGEST));
     payloads.put("binary", octets);
     payloads.put("empty binary", new byte[0]);
