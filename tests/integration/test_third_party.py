@@ -25,8 +25,9 @@ class Cell(NamedTuple):
         return f"{self.client}-{'wss-' + self.key if self.key else 'ws'}-{'compressed' if self.compressed else 'plain'}"
 
 
-MATRIX = [Cell(name, key, compressed) for name, client in KNOWN.items() for key in ("", "rsa", "ecdsa")
-          for compressed in ((False, True) if client.offers else (False,))]
+# Compression does not care for the kind of key.
+SCHEMES = [("", False), ("", True), ("rsa", False), ("ecdsa", False), ("ecdsa", True)]
+MATRIX = [Cell(name, *scheme) for name, client in KNOWN.items() for scheme in SCHEMES if client.offers or not scheme[1]]
 
 
 class Host:
