@@ -19,8 +19,8 @@ class Handshake(NamedTuple):
     @classmethod
     def make(cls, port: int, authority, *options, send: bytes = REQUEST, hang_up: bool = False) -> "Handshake":
         """Connects, checks the certificate, sends `send`, and reads until the server hangs up, or with `hang_up` leaves."""
-        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", authority.certificate, "-verify_ip", "127.0.0.1",
-                   "-verify_return_error", *([] if hang_up else ["-ign_eof"]), *options]
+        command = ["openssl", "s_client", "-connect", f"127.0.0.1:{port}", "-CAfile", authority.certificate,
+                   "-verify_ip", "127.0.0.1", "-verify_return_error", *([] if hang_up else ["-ign_eof"]), *options]
         ran = subprocess.run(command, input=send, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=60)
         output = ran.stdout.decode(errors="replace")
         begun = re.search(r"^(New|Reused), (\S+), Cipher is (\S+)$", output, re.MULTILINE)

@@ -60,7 +60,7 @@ class Client:
 
 def main() -> None:
     url, _compressed, authority = arguments()
-    application = QCoreApplication([])  # noqa: F841  (event loops need it)
+    _application = QCoreApplication([])  # event loops need it to be there
     client = Client(url + "/echo", authority)
     for name, data in PAYLOADS.items():
         if client.echo_of(data) != data:
