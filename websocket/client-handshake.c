@@ -64,7 +64,7 @@ static const char *headers_fault(const char *const *headers) {
 }
 
 static const char *request_fault(const struct wsp_client_request *request) {
-  if (!request->host || !request->host[0] || !is_visible(request->host))
+  if (!wsp_is_host(wsp_slice_from(request->host)))
     return "The host is missing or malformed.";
   if (!request->target || request->target[0] != '/' || !is_visible(request->target) || strchr(request->target, '#'))
     return "The target is no path.";

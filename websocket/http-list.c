@@ -20,6 +20,16 @@ bool wsp_is_token(struct wsp_slice slice) {
   return slice.length > 0 && token_length(slice.text, slice.length) == slice.length;
 }
 
+bool wsp_is_host(struct wsp_slice host) {
+  for (size_t i = 0; i < host.length; i++) {
+    uint8_t octet = (uint8_t)host.text[i];
+    bool alphanumeric = (octet >= '0' && octet <= '9') || ((octet | 0x20) >= 'a' && (octet | 0x20) <= 'z');
+    if (!alphanumeric && (octet == 0 || !strchr("-._~!$&'()*+,;=%[]:", octet)))
+      return false;
+  }
+  return host.length > 0;
+}
+
 struct wsp_slice wsp_slice_from(const char *text) {
   return (struct wsp_slice){text, text ? strlen(text) : 0};
 }

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Tokens and comma lists in header values (RFC 9110 sections 5.6.1 and 5.6.2), and the grammar of
+ * Tokens, hosts and comma lists in header values (RFC 9110 sections 5.6.1, 5.6.2 and 7.2), and the grammar of
  * Sec-WebSocket-Extensions (RFC 6455 section 9.1). Works on slices and keeps nothing.
  */
 #pragma once
@@ -9,6 +9,9 @@
 
 bool wsp_is_token_octet(uint8_t octet);
 bool wsp_is_token(struct wsp_slice slice); /* one octet at least */
+
+/* uri-host [ ":" port ] as far as its alphabet goes (RFC 3986 section 3.2.2); one octet at least. */
+bool wsp_is_host(struct wsp_slice host);
 
 struct wsp_slice wsp_slice_from(const char *text);
 bool wsp_slice_is(struct wsp_slice slice, const char *text);               /* exactly */

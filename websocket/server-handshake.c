@@ -96,22 +96,11 @@ static bool judge_last_field(struct wsp_server_handshake *handshake) {
   return true;
 }
 
-/* uri-host [ ":" port ] as far as its alphabet goes (RFC 3986 section 3.2.2). */
-static bool is_host(struct wsp_slice host) {
-  for (size_t i = 0; i < host.length; i++) {
-    uint8_t octet = (uint8_t)host.text[i];
-    bool alphanumeric = (octet >= '0' && octet <= '9') || ((octet | 0x20) >= 'a' && (octet | 0x20) <= 'z');
-    if (!alphanumeric && (octet == 0 || !strchr("-._~!$&'()*+,;=%[]:", octet)))
-      return false;
-  }
-  return host.length > 0;
-}
-
 static bool judge_host(struct wsp_server_handshake *handshake) {
   struct wsp_slice host = find(handshake, "host");
   if (!host.text)
     return refuse(handshake, 400, "Host is missing.");
-  if (!is_host(host))
+  if (!wsp_is_host(host))
     return refuse(handshake, 400, "Host is empty or malformed.");
   return true;
 }
@@ -167,7 +156,7 @@ static bool cut_authority(struct wsp_slice *target) {
   size_t end = scheme;
   while (end < target->length && target->text[end] != '/' && target->text[end] != '?')
     end++;
-  if (!is_host((struct wsp_slice){target->text + scheme, end - scheme}))
+  if (!wsp_is_host((struct wsp_slice){target->text + scheme, end - scheme}))
     return false;
   *target = (struct wsp_slice){target->text + end, target->length - end};
   return true;

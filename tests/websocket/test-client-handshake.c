@@ -87,6 +87,8 @@ static void test_requests_that_would_smuggle_are_not_written(void) {
       {.host = "", .target = "/"},
       {.host = "a b", .target = "/"},
       {.host = "a\r\nX: y", .target = "/"},
+      {.host = "a/b", .target = "/"},
+      {.host = "user@a", .target = "/"},
       {.host = "a", .target = NULL},
       {.host = "a", .target = ""},
       {.host = "a", .target = "chat"},
