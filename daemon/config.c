@@ -27,8 +27,12 @@ static bool fault(const struct place *place, GError **error, const char *format,
   va_start(arguments, format);
   g_autofree char *text = g_strdup_vprintf(format, arguments);
   va_end(arguments);
-  if (place->key)
-    g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "%s: %s: %s", place->file, place->key, text);
+  g_autofree char *key = g_strdup(place->key);
+  for (char *at = key; at && *at; at++)
+    if (g_ascii_iscntrl(*at)) /* one message, one line */
+      *at = ' ';
+  if (key)
+    g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "%s: %s: %s", place->file, key, text);
   else
     g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "%s: %s", place->file, text);
   return false;
@@ -177,8 +181,19 @@ static guint line_of(const char *text, size_t offset) {
   return line;
 }
 
+/* Where the text has the escape of U+0000, or NULL. json-c cuts a key off there: another key than was written. */
+static const char *find_escaped_nul(const char *text) {
+  while ((text = strchr(text, '\\')) && strncmp(text, "\\u0000", 6) != 0 && text[1])
+    text += 2;
+  return text && text[1] ? text : NULL;
+}
+
 static bool apply_text(struct wsd_config *config, const char *file, const char *text, size_t length, GError **error) {
   struct place place = {file, NULL};
+  const char *fault_at;
+  /* json-c looks at values only. */
+  if (!g_utf8_validate_len(text, length, &fault_at))
+    return fault(&place, error, "line %u: not UTF-8 text", line_of(text, (size_t)(fault_at - text)));
   struct json_tokener *tokener = json_tokener_new_ex(16);
   json_tokener_set_flags(tokener, JSON_TOKENER_STRICT | JSON_TOKENER_VALIDATE_UTF8);
   json_object *object = json_tokener_parse_ex(tokener, text, (int)length);
@@ -192,8 +207,9 @@ static bool apply_text(struct wsd_config *config, const char *file, const char *
     fault(&place, error, "line %u: %s", line_of(text, end), json_tokener_error_desc(result));
   else if (strspn(text + end, " \t\r\n") != length - end)
     fault(&place, error, "line %u: text behind the JSON object", line_of(text, end));
-  else
-    right = apply_object(config, file, object, error);
+  else if (apply_object(config, file, object, error))
+    right = !(fault_at = find_escaped_nul(text)) ||
+            fault(&place, error, "line %u: \\u0000 is in no key", line_of(text, (size_t)(fault_at - text)));
   json_object_put(object);
   return right;
 }

@@ -125,6 +125,10 @@ static const struct {
     {"{\"deviceProfile\": 1}", "deviceProfile: must be a string"},
     {"{\"deviceProfile\": \"\"}", "deviceProfile: "},
     {"{\"deviceProfile\": \"a\\u0000b\"}", "deviceProfile: "},
+    {"{\"banSeconds\\u0000x\": 1}", "line 1: \\u0000"},
+    {"{\"allowedProfiles\": [\"a\\\\u0000b\"],\n\"x\\ny\": 1}", "x y: unknown key"},
+    {"{\"idle\xC0\x87\": 1}", "line 1: not UTF-8"},
+    {"{\n\"deviceProfile\": \"\xff\"}", "line 2: not UTF-8"},
     {"{\"deviceProfile\": null}", "deviceProfile: must be a string"},
     {"{\"allowedProfiles\": \"x\"}", "allowedProfiles: must be an array"},
     {"{\"allowedProfiles\": [1]}", "allowedProfiles: must be a string"},
@@ -152,6 +156,7 @@ static void test_faults(struct fixture *fixture, gconstpointer unused) {
     g_test_message("%s -> %s", faults[i].text, error->message);
     g_assert_true(g_str_has_prefix(error->message, fixture->local));
     g_assert_nonnull(strstr(error->message, faults[i].names));
+    g_assert_true(g_utf8_validate(error->message, -1, NULL));
   }
 }
 
