@@ -197,6 +197,22 @@ static enum wsp_event_type feed(struct wsp_connection *connection, uint8_t *octe
   return type;
 }
 
+/* In whatever cutting: octet by octet the first fault is alone when it is seen. */
+static void test_damage_does_not_hide_a_fault_before_it(void) {
+  struct wsp_settings settings = compressing_settings();
+  g_autoptr(GByteArray) octets = script_octets("C1:%00%01%00%FE%FF%FF%07", WSP_SERVER); /* FF, then no block */
+  struct wsp_connection connection;
+  struct wsp_event event;
+  wsp_connection_init(&connection, WSP_SERVER, &settings);
+  g_assert_true(wsp_connection_compress(&connection, &full));
+  g_assert_cmpint(feed(&connection, octets->data, octets->len, &event), ==, WSP_EVENT_FAILED);
+  g_assert_cmpstr((const char *)event.data, ==, "text message is not valid UTF-8");
+  wsp_connection_clear(&connection);
+  settings.max_message_size = 3;
+  check_with(&settings, &full, "C2:%00%04%00%FB%FFabcd%07", "failed:1009", "close:1009");
+  wsp_deflate_pool_free(settings.deflate);
+}
+
 static void test_what_inflates_beyond_the_limit_is_stopped_there(void) {
   struct wsp_settings settings = compressing_settings();
   for (size_t limit = 1; limit <= 1 << 20; limit = limit * 3 + 1) {
@@ -309,6 +325,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/inflate/rsv1-stands-on-the-first-frame-of-a-message-and-nowhere-else",
                   test_rsv1_stands_on_the_first_frame_of_a_message_and_nowhere_else);
   g_test_add_func("/inflate/damaged-data-fails-the-connection", test_damaged_data_fails_the_connection);
+  g_test_add_func("/inflate/damage-does-not-hide-a-fault-before-it", test_damage_does_not_hide_a_fault_before_it);
   g_test_add_func("/inflate/a-last-block-may-be-followed-by-others", test_a_last_block_may_be_followed_by_others);
   g_test_add_func("/inflate/inflated-text-is-checked-as-it-appears", test_inflated_text_is_checked_as_it_appears);
   g_test_add_func("/inflate/a-peer-may-refer-to-all-that-its-window-holds",
