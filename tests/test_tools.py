@@ -76,13 +76,13 @@ class Terminal:
         return status
 
 
-@pytest.mark.parametrize("name", ["run", "test", "with-daemon", "setup", "build"])
+@pytest.mark.parametrize("name", ["run", "test", "with-daemon", "setup", "build", "fuzz", "coverage"])
 def test_each_command_explains_itself(name):
     shown = tool(name, "--help", env={})
     assert shown.returncode == 0 and shown.stdout.startswith(f"Usage: tools/{name}") and shown.stderr == ""
 
 
-@pytest.mark.parametrize("name", ["run", "test", "with-daemon", "setup"])
+@pytest.mark.parametrize("name", ["run", "test", "with-daemon", "setup", "fuzz", "coverage"])
 def test_a_wrong_argument_is_named(name):
     ended = tool(name, "--nonsense", "x")
     assert ended.returncode == 1 and "--nonsense" in ended.stderr and "--help" in ended.stderr
@@ -260,3 +260,34 @@ def test_no_failure_of_a_python_test_is_lost_in_the_count(tmp_path):
 def tally(kind, path):
     command = [sys.executable, ROOT / "tools" / "session" / "tally.py", kind, path]
     return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
+
+
+FOUND_NOTHING = "#9 DONE cov: 5 ft: 6 corp: 2/9b\nstat::number_of_executed_units: 9"
+PREFIX = 'for argument; do case $argument in -artifact_prefix=*) prefix=${argument#*=} ;; esac; done'
+
+
+@pytest.mark.parametrize(
+    ("script", "status", "told"),
+    [
+        (f"echo '{FOUND_NOTHING}'", 0, "9 executions"),
+        (f"{PREFIX}; echo '{FOUND_NOTHING}'; printf evil >\"${{prefix}}crash-1\"; exit 77", 1, "base64: ZXZpbA=="),
+        (f"{PREFIX}; echo '{FOUND_NOTHING}'; printf evil >\"${{prefix}}leak-1\"", 1, "base64: ZXZpbA=="),
+        ("echo no library; exit 127", 1, "no library"),
+        ("echo stat::number_of_executed_units: 0", 1, "0 executions"),
+    ],
+)
+def test_no_finding_of_a_fuzzer_is_lost(tmp_path, script, status, told):
+    fuzzer = tmp_path / "asan" / "tests" / "fuzz" / "fuzz-control"
+    fuzzer.parent.mkdir(parents=True)
+    fuzzer.write_text(f"#!/bin/sh\n{script}\n")
+    fuzzer.chmod(0o755)
+    command = [sys.executable, ROOT / "tools" / "session" / "fuzz.py", tmp_path, "--seconds", "1"]
+    ended = subprocess.run(command, capture_output=True, text=True)
+    assert ended.returncode == status and told in ended.stdout
+    assert (tmp_path / "tally").read_text() == ("0 1 0\n" if status else "1 0 0\n")
+
+
+def test_every_fuzzer_has_inputs_to_begin_with():
+    listed = re.findall(r"^  '([a-z-]+)': \['fuzz-", (ROOT / "tests" / "fuzz" / "meson.build").read_text(), re.MULTILINE)
+    corpora = {path.name for path in (ROOT / "tests" / "fuzz" / "corpus").iterdir() if any(path.iterdir())}
+    assert listed and set(listed) == corpora
