@@ -75,7 +75,7 @@ bool wsp_connection_append_compressed(struct wsp_connection *connection, enum ws
 }
 
 /* Section 5.5.1: nothing follows a Close frame. The peer's Close and a failure are answered by one at once, so this
- * covers them too. */
+ * covers them too; where they are answered late, sending goes on until then, as section 5.5.1 allows. */
 static bool is_sending_over(const struct wsp_connection *connection) {
   return wsp_connection_has(connection, WSP_CLOSE_WAS_SENT);
 }

@@ -91,12 +91,17 @@ static enum wsp_event_type give(struct reading *reading, struct wsp_event event)
   return event.type;
 }
 
+/* A Close frame is due here and now. */
+static bool owes_close(const struct wsp_connection *connection) {
+  return !wsp_connection_has(connection, WSP_CLOSE_WAS_SENT) && !connection->settings->closes_late;
+}
+
 /* Section 7.1.7. The sentence goes to the peer too: it is the peer's author who needs it most. */
 static enum wsp_event_type fail(struct wsp_connection *connection, struct reading *reading, uint16_t code,
                                 const char *why) {
   const uint8_t *reason = (const uint8_t *)why;
   const size_t length = strlen(why);
-  if (!wsp_connection_has(connection, WSP_CLOSE_WAS_SENT))
+  if (owes_close(connection))
     wsp_connection_append_close(connection, code, reason, length, reading->out);
   wsp_connection_set(connection, WSP_HAS_FAILED);
   wsp_connection_clear(connection);
@@ -254,7 +259,7 @@ static enum wsp_event_type receive_close(struct wsp_connection *connection, stru
       return fail(connection, reading, WSP_CLOSE_INVALID_DATA, "Close reason is not valid UTF-8");
   }
   wsp_connection_set(connection, WSP_CLOSE_WAS_RECEIVED);
-  if (!wsp_connection_has(connection, WSP_CLOSE_WAS_SENT))
+  if (owes_close(connection))
     wsp_connection_append_close(connection, code, NULL, 0, reading->out);
   free_gathered(connection);
   free_deflate(connection);

@@ -15,7 +15,7 @@
  * event: a caller that bounds `out` between calls bounds what a flood of Pings can make it hold.
  *
  * Failing: on any violation the engine appends the Close frame it owes (1002, 1007, 1009, ...) unless it sent one
- * before, returns WSP_EVENT_FAILED once, and from then on consumes and ignores all input; sending is refused. A
+ * before (or `closes_late` is set), returns WSP_EVENT_FAILED once, and from then on consumes and ignores all input; sending is refused. A
  * fault is reported at the first octet that proves it: of a header when that octet of the header is there, a size
  * from the header alone, UTF-8 inside unfinished frames. Events that the octets before hold are given first. Want
  * of memory fails the connection with 1013, never the process.
@@ -52,6 +52,9 @@ struct wsp_settings {
   uint64_t max_gathered;
   uint64_t gathered;
   struct wsp_deflate_pool *deflate; /* for connections that compress; NULL: there are none */
+  /* The Close frame that answers the peer's, or says why the connection failed, is not appended by the engine but sent
+   * by its user, with wsp_connection_close(), once it has sent what belongs before it. Until then sending goes on. */
+  bool closes_late;
   /* Client role only, and needed there: fills `key` with 4 unpredictable octets for the next frame (section 5.3). */
   void (*fresh_mask)(void *context, uint8_t key[4]);
   void *context;
@@ -62,7 +65,8 @@ enum wsp_event_type {
   WSP_EVENT_MESSAGE, /* a whole one; text is valid UTF-8 */
   WSP_EVENT_PING,    /* answered already, unless a Close frame was sent */
   WSP_EVENT_PONG,
-  WSP_EVENT_CLOSE, /* the peer's Close frame, answered already if this side had not sent one. code 1005: it gave none */
+  /* The peer's Close frame, answered already unless this side had sent one or `closes_late`. code 1005: it gave none */
+  WSP_EVENT_CLOSE,
   WSP_EVENT_FAILED, /* this side failed the connection with `code`; data is a static sentence, sent as reason */
 };
 

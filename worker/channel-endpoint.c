@@ -96,6 +96,10 @@ void wsw_channel_credit(struct wsw_server *server, uint64_t connection, uint64_t
   queue_record(server, &header, body, sizeof body);
 }
 
+bool wsw_channel_awaits(const struct wsw_server *server, uint64_t event) {
+  return server->channel.acknowledged && event > server->channel.store.acknowledged;
+}
+
 size_t wsw_channel_backlog(const struct wsw_server *server) {
   return wsc_queue_length(&server->channel.out) + wsc_event_store_waiting(&server->channel.store);
 }

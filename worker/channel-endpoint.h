@@ -46,6 +46,9 @@ void wsw_channel_event(struct wsw_server *server, const struct wsc_header *heade
 uint8_t *wsw_channel_event_room(struct wsw_server *server, const struct wsc_header *header, size_t length);
 void wsw_channel_credit(struct wsw_server *server, uint64_t connection, uint64_t released);
 
+/* True while the app side has not acknowledged the event of that number, but will. */
+bool wsw_channel_awaits(const struct wsw_server *server, uint64_t event);
+
 /* Octets of events that wait; the measure for back-pressure. */
 size_t wsw_channel_backlog(const struct wsw_server *server);
 

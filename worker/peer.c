@@ -2,6 +2,7 @@
 #include "worker/peer.h"
 
 #include "worker/details.h"
+#include "worker/farewell.h"
 #include "worker/handshake.h"
 #include "worker/memory.h"
 #include "worker/sending.h"
@@ -73,7 +74,8 @@ static bool is_read(struct wsw_peer *peer) {
   if (peer->ended)
     return false;
   if (peer->state == WSW_PEER_OPEN)
-    return wsw_server_reads(peer->server) && !(peer->outbox && peer->outbox->control > WSW_CONTROL_BACKLOG);
+    return !peer->parting && wsw_server_reads(peer->server) &&
+           !(peer->outbox && peer->outbox->control > WSW_CONTROL_BACKLOG);
   if (peer->state == WSW_PEER_HANDSHAKE)
     return peer->refusal || wsw_server_reads(peer->server);
   return peer->state != WSW_PEER_GONE;
@@ -91,6 +93,8 @@ static size_t enough(uint64_t milliseconds) {
 
 static uint64_t open_deadline(const struct wsw_peer *peer) {
   const struct wsw_configuration *configuration = &peer->server->configuration;
+  if (peer->parting)
+    return peer->deadline;
   if (peer->blocked)
     return peer->outbox->progress_at + stall_time(peer);
   if (peer->awaits_close)
@@ -196,6 +200,7 @@ static void go(struct wsw_peer *peer) {
   struct wsw_server *server = peer->server;
   if (server->held.peer == peer)
     server->held.peer = NULL;
+  wsw_farewell_forget(peer);
   wsw_loop_watch(&server->loop, &peer->watch, 0);
   wsw_timers_cancel(&server->loop.timers, &peer->timer);
   wsw_transport_close(&peer->transport);
@@ -319,7 +324,7 @@ static void write_once(struct wsw_peer *peer) {
 /* What an open connection does once everything it had to say is written. */
 static void open_written(struct wsw_peer *peer) {
   struct wsp_connection *connection = &peer->connection;
-  if (!wsw_peer_is_closing(peer))
+  if (!wsw_peer_is_closing(peer) || peer->parting)
     return;
   if (wsp_connection_close_received(connection)) {
     wsw_peer_report_closed(peer, !peer->unwritable);
@@ -350,6 +355,7 @@ static void take_message(struct wsw_peer *peer, const struct wsp_event *event) {
   server->counters.messages_received++;
   server->counters.bytes_received += event->length;
   wsw_channel_event(server, &header, event->data, event->length);
+  peer->last_message = server->channel.store.appended;
 }
 
 static void take_pong(struct wsw_peer *peer) {
@@ -380,15 +386,6 @@ static bool take_event(struct wsw_peer *peer, const struct wsp_event *event) {
   }
 }
 
-/* After the peer's Close frame, or our failing of the connection. */
-static void conclude(struct wsw_peer *peer) {
-  if (wsp_connection_failed(&peer->connection)) {
-    wsw_peer_report_closed(peer, false);
-    wsw_peer_end(peer);
-  }
-  wsw_peer_flush(peer);
-}
-
 /* The app side no longer keeps up: the rest waits. */
 static void hold(struct wsw_peer *peer, const uint8_t *octets, size_t length) {
   struct wsw_held *held = &peer->server->held;
@@ -415,7 +412,7 @@ static void take_frames(struct wsw_peer *peer, uint8_t *octets, size_t length) {
     return;
   }
   if (!goes_on)
-    conclude(peer);
+    wsw_farewell_begin(peer);
   else if (peer->outbox && peer->outbox->control > WSW_CONTROL_BACKLOG)
     wsw_peer_flush(peer);
 }
@@ -460,7 +457,7 @@ static void lose(struct wsw_peer *peer, bool broken) {
     return;
   }
   peer->ended = true;
-  bool has_last_words = peer->state == WSW_PEER_ENDING ||
+  bool has_last_words = peer->state == WSW_PEER_ENDING || peer->parting ||
                         (peer->state == WSW_PEER_OPEN && wsp_connection_close_received(&peer->connection));
   if (has_last_words && !broken && !peer->unwritable)
     wsw_peer_refresh(peer); /* it may still read */
@@ -548,6 +545,10 @@ static bool is_in_time(struct wsw_peer *peer) {
 
 static void open_expired(struct wsw_peer *peer) {
   const struct wsw_server *server = peer->server;
+  if (peer->parting) {
+    wsw_farewell_expired(peer);
+    return;
+  }
   if (peer->blocked && open_deadline(peer) <= server->loop.now)
     wsw_peer_flush(peer); /* the kernel calls a socket writable only when much of its room is free */
   if (peer->state != WSW_PEER_OPEN)

@@ -34,8 +34,10 @@ enum wsw_peer_state {
   WSW_PEER_GONE,
 };
 
-/* The first Close frame, whoever sent it. */
+/* The first Close frame, whoever sent it; farewell.h has its way out. */
 struct wsw_farewell {
+  uint64_t awaited;                 /* number of the event to be acknowledged before it is said */
+  struct wsw_peer *previous, *next; /* in the list of those that wait */
   uint16_t code;
   uint8_t length;
   uint8_t reason[];
@@ -58,6 +60,7 @@ struct wsw_peer {
   uint64_t ping_at;      /* when the next Ping is due */
   uint64_t deadline;     /* for what is awaited: head, Pong, the peer's Close, the end */
   uint64_t heard_at;     /* when enough octets had last come, see WSW_SLOWEST ... */
+  uint64_t last_message; /* number of its last MESSAGE among the events, 0: none */
   struct wsw_peer *previous, *next;
   struct wsw_peer *older, *younger; /* of those that have not asked yet, then of those that are open */
   struct wsw_peer *next_dirty;
@@ -79,6 +82,7 @@ struct wsw_peer {
   bool lingering : 1;  /* counted among the lingering */
   bool awaits_pong : 1;
   bool awaits_close : 1; /* our Close frame was written */
+  bool parting : 1;      /* the peer's Close or a fault was read, and our Close frame waits */
   bool wants_drained : 1;
   uint16_t refusal; /* HTTP status decided on when it arrived, else 0 */
 };

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/sending.h"
 
+#include "worker/farewell.h"
 #include "worker/memory.h"
 #include "worker/server.h"
 
@@ -83,7 +84,7 @@ const char *wsw_sending_refusal(const struct wsw_peer *peer) {
 /* Whether it takes no message any more; the one that is to be sent may be what is too much to hold. */
 static bool is_over(struct wsw_peer *peer, size_t length) {
   wsw_memory_make_room(peer->server, length);
-  return peer->state != WSW_PEER_OPEN || peer->unwritable || wsw_peer_is_closing(peer);
+  return peer->state != WSW_PEER_OPEN || peer->unwritable || (wsw_peer_is_closing(peer) && !peer->parting);
 }
 
 const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t *data, size_t length,
@@ -135,6 +136,10 @@ const char *wsw_sending_broadcast(struct wsw_peer *peer, struct wsp_broadcast *b
 
 const char *wsw_sending_close(struct wsw_peer *peer, uint16_t code, const uint8_t *reason, size_t length) {
   static const uint8_t nothing[1];
+  if (peer->parting) { /* whatever the app has to say was sent before */
+    wsw_farewell_say(peer);
+    return NULL;
+  }
   struct wsw_outbox *outbox = wsw_peer_outbox(peer);
   if (!outbox) {
     wsw_peer_drop(peer);

@@ -2,6 +2,7 @@
 #include "worker/server.h"
 
 #include "websocket/server-handshake.h"
+#include "worker/farewell.h"
 #include "worker/memory.h"
 #include "worker/peer.h"
 #include "worker/sandbox.h"
@@ -158,6 +159,7 @@ const char *wsw_server_configure(struct wsw_server *server, int listener_fd, int
   uint64_t three = 3 * configuration->max_message;
   server->settings.max_message_size = configuration->max_message;
   server->settings.max_gathered = three > WSW_GATHERED_MAX ? three : WSW_GATHERED_MAX;
+  server->settings.closes_late = true;
   if (configuration->compression && !(server->settings.deflate = wsp_deflate_pool_new(WSW_HISTORIES_MAX)))
     return "no memory";
   server->last_id = configuration->generation << 32;
@@ -281,6 +283,7 @@ bool wsw_server_turn(struct wsw_server *server, int max_wait) {
   if (!wsw_loop_turn(&server->loop, server->eager ? 0 : max_wait))
     wsw_server_fail(server, WSW_EXIT_SYSTEM, "waiting for events failed");
   read_on(server);
+  wsw_farewell_say_due(server);
   flush_peers(server);
   bury(server);
   if (server->phase == WSW_PHASE_STOPPING && !server->peers.open)

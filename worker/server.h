@@ -60,10 +60,11 @@ struct wsw_server {
   struct wsw_half_open half_open;
   struct wsw_peers peers;
   struct wsw_outbox_pool outboxes;
-  struct wsw_peer *dirty; /* to be written at the end of this wake-up */
-  struct wsw_peer *gone;  /* to be freed then */
-  struct wsw_peer *eager; /* to be read on in the next wake-up, which does not wait */
-  struct wsw_tls tls;     /* context NULL: peers speak plain TCP */
+  struct wsw_peer *dirty;                        /* to be written at the end of this wake-up */
+  struct wsw_peer *gone;                         /* to be freed then */
+  struct wsw_peer *eager;                        /* to be read on in the next wake-up, which does not wait */
+  struct wsw_tls tls;                            /* context NULL: peers speak plain TCP */
+  struct wsw_peer *first_parting, *last_parting; /* in the order in which they wait, see farewell.h */
   struct wsc_counters counters;
   uint64_t last_id;
   uint64_t resumed_at; /* when reading last began again */

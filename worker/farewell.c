@@ -1,0 +1,83 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/farewell.h"
+
+#include "worker/peer.h"
+#include "worker/server.h"
+
+static void wait(struct wsw_peer *peer) {
+  struct wsw_server *server = peer->server;
+  struct wsw_farewell *farewell = peer->farewell;
+  farewell->awaited = server->channel.store.appended;
+  farewell->previous = server->last_parting;
+  farewell->next = NULL;
+  if (server->last_parting)
+    server->last_parting->farewell->next = peer;
+  else
+    server->first_parting = peer;
+  server->last_parting = peer;
+  peer->parting = true;
+  peer->deadline = server->loop.now + WSW_FAREWELL_MS;
+}
+
+void wsw_farewell_forget(struct wsw_peer *peer) {
+  struct wsw_server *server = peer->server;
+  struct wsw_farewell *farewell = peer->farewell;
+  if (!peer->parting)
+    return;
+  peer->parting = false;
+  if (farewell->previous)
+    farewell->previous->farewell->next = farewell->next;
+  else
+    server->first_parting = farewell->next;
+  if (farewell->next)
+    farewell->next->farewell->previous = farewell->previous;
+  else
+    server->last_parting = farewell->previous;
+}
+
+/* Only what this side found wrong is explained: the peer knows its own reason. */
+static bool append(struct wsw_peer *peer) {
+  const struct wsw_farewell *farewell = peer->farewell;
+  size_t length = wsp_connection_failed(&peer->connection) ? farewell->length : 0;
+  return wsp_connection_close(&peer->connection, farewell->code, farewell->reason, length, &peer->server->replies) ==
+             WSP_SENT &&
+         wsw_peer_take_replies(peer, true);
+}
+
+void wsw_farewell_say(struct wsw_peer *peer) {
+  wsw_farewell_forget(peer);
+  bool owed = !wsp_connection_close_sent(&peer->connection);
+  if (owed && (!peer->farewell || !append(peer))) {
+    wsw_peer_drop(peer);
+    return;
+  }
+  if (wsp_connection_failed(&peer->connection)) {
+    wsw_peer_report_closed(peer, false);
+    wsw_peer_end(peer);
+  }
+  wsw_peer_flush(peer);
+}
+
+void wsw_farewell_begin(struct wsw_peer *peer) {
+  struct wsw_server *server = peer->server;
+  bool owed = !wsp_connection_close_sent(&peer->connection);
+  bool may_wait = owed && peer->farewell && !wsw_server_is_stopping(server);
+  if (may_wait && wsw_channel_awaits(server, peer->last_message)) {
+    wait(peer);
+    wsw_peer_refresh(peer);
+  } else {
+    wsw_farewell_say(peer);
+  }
+}
+
+void wsw_farewell_expired(struct wsw_peer *peer) {
+  if (peer->deadline <= peer->server->loop.now)
+    wsw_farewell_say(peer);
+  else
+    wsw_peer_set_timer(peer);
+}
+
+void wsw_farewell_say_due(struct wsw_server *server) {
+  while (server->first_parting && !wsw_channel_awaits(server, server->first_parting->farewell->awaited))
+    wsw_farewell_say(server->first_parting);
+}
