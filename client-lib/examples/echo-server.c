@@ -59,7 +59,23 @@ static gboolean on_end_signal(gpointer user) {
   return G_SOURCE_REMOVE; /* a second Ctrl-C ends at once */
 }
 
-static GVariant *make_options(int port, const char *ip, const char *protocol, int clients, int connections) {
+/* "KEY=VALUE" with the value as GVariant text, such as "maxMessageSize=uint64 1048576". */
+static gboolean insert_option(GVariantDict *options, const char *text, GError **error) {
+  const char *equals = strchr(text, '=');
+  if (equals == NULL) {
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--option %s is not KEY=VALUE", text);
+    return FALSE;
+  }
+  g_autofree char *key = g_strndup(text, (gsize)(equals - text));
+  g_autoptr(GVariant) value = g_variant_parse(NULL, equals + 1, NULL, NULL, error);
+  if (value == NULL)
+    return FALSE;
+  g_variant_dict_insert_value(options, key, value);
+  return TRUE;
+}
+
+static GVariant *make_options(int port, const char *ip, const char *protocol, int clients, int connections,
+                              char **others, GError **error) {
   GVariantDict options;
   g_variant_dict_init(&options, NULL);
   /* As the person typed it: the service knows best what a legal port or limit is. */
@@ -72,6 +88,12 @@ static GVariant *make_options(int port, const char *ip, const char *protocol, in
     g_variant_dict_insert(&options, "maxConcurrentClientsNumber", "u", (guint32)clients);
   if (connections > 0)
     g_variant_dict_insert(&options, "maxConnectionsForOneClient", "u", (guint32)connections);
+  for (; others != NULL && *others != NULL; others++) {
+    if (!insert_option(&options, *others, error)) {
+      g_variant_dict_clear(&options);
+      return NULL;
+    }
+  }
   return g_variant_dict_end(&options);
 }
 
@@ -95,12 +117,15 @@ int main(int argc, char **argv) {
   struct echo echo = {0};
   int port = -1, clients = 0, connections = 0;
   g_autofree char *ip = NULL, *protocol = NULL;
+  g_auto(GStrv) others = NULL;
   const GOptionEntry entries[] = {
       {"port", 'p', 0, G_OPTION_ARG_INT, &port, "Port to listen on; 0: any free one", "N"},
       {"ip", 0, 0, G_OPTION_ARG_STRING, &ip, "Address to listen on (default: 0.0.0.0)", "A"},
       {"protocol", 0, 0, G_OPTION_ARG_STRING, &protocol, "Subprotocol, or a comma list of them", "P"},
       {"max-clients", 0, 0, G_OPTION_ARG_INT, &clients, "Distinct client addresses (default: 10)", "N"},
       {"max-connections", 0, 0, G_OPTION_ARG_INT, &connections, "Connections of one address (default: 10)", "N"},
+      {"option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &others,
+       "Any other option of Start as GVariant text: 'maxMessageSize=uint64 1048576'", "KEY=VALUE"},
       {"verbose", 'v', 0, G_OPTION_ARG_NONE, &echo.verbose, "Print what happens", NULL},
       {0},
   };
@@ -114,6 +139,12 @@ int main(int argc, char **argv) {
     return EXIT_FAILURE;
   }
   setvbuf(stdout, NULL, _IOLBF, 0);
+  g_autoptr(GVariant) options = make_options(port, ip, protocol, clients, connections, others, &error);
+  if (options == NULL) {
+    g_printerr("echo-server: %s (see --help)\n", error->message);
+    return EXIT_FAILURE;
+  }
+  g_variant_ref_sink(options);
 
   echo.server = bus_server_new(&echo_events, &echo, &error);
   if (echo.server == NULL) {
@@ -121,7 +152,7 @@ int main(int argc, char **argv) {
     return EXIT_FAILURE;
   }
   echo.loop = g_main_loop_new(NULL, FALSE);
-  serve(&echo, make_options(port, ip, protocol, clients, connections));
+  serve(&echo, options);
   bus_server_free(echo.server);
   g_main_loop_unref(echo.loop);
   return echo.status;

@@ -7,7 +7,7 @@
 #define BUS_SERVER_CALLS_MAX 64         /* calls outstanding; the bus refuses a client more than 128 */
 #define BUS_SERVER_READY_MAX 32         /* messages that wait for their call; above it no event is acknowledged */
 #define BUS_SERVER_ACKNOWLEDGE_STEP 16  /* events handled after which the service is told, however busy we are */
-#define BUS_SERVER_PEER_MAX (16u << 20) /* octets that wait for one slow peer; above it the peer is closed */
+#define BUS_SERVER_PEER_MAX (32u << 20) /* octets that wait for one slow peer; above it the peer is closed */
 #define BUS_SERVER_TOTAL_MAX                                                                                           \
   (64u << 20)                          /* octets that wait for all peers; above it the one that wants more is closed */
 #define BUS_SERVER_MESSAGE_COST 256u   /* octets charged for a waiting message beside its data */

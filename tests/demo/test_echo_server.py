@@ -149,6 +149,19 @@ def test_verbose_tells_who_came_what_came_and_how_it_ended(start_app):
     assert "sent 5 octets of text" in told and 'closed with 4321 "bye"' in told
 
 
+def test_any_option_of_the_service_can_be_given(start_app):
+    url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1", "--option", "maxMessageSize=uint64 100").url
+
+    async def visit():
+        async with connect(url) as peer:
+            await peer.send("x" * 101)
+            with pytest.raises(websockets.ConnectionClosed):
+                await within(peer.recv())
+            return peer.close_code
+
+    assert asyncio.run(visit()) == 1009
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_ending_it_says_goodbye_to_its_peers(start_app, number):
     echo = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1")
@@ -213,7 +226,8 @@ def test_a_missing_bus_is_explained(build):
     assert ended.returncode == 1 and "DBUS_SYSTEM_BUS_ADDRESS" in ended.stderr
 
 
-@pytest.mark.parametrize("options", [[], ["--port", "x"], ["--port", "1", "more"], ["--nonsense"]])
+@pytest.mark.parametrize("options", [[], ["--port", "x"], ["--port", "1", "more"], ["--nonsense"],
+                                     ["--port", "1", "-o", "x"], ["--port", "1", "-o", "x=("]])
 def test_wrong_options_are_explained(build, options):
     ended = run_echo_server(build, "unix:path=/nowhere/bus", *options)
     assert ended.returncode == 1 and "--help" in ended.stderr
