@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Fixtures of the conformance tests. The server under test is the whole product over TCP: wsserverd and a worker out of
+WSSERVERD_RELEASE (WSSERVERD_BUILD where there is none) on a private bus, and the example echo-server as app. The client under
+test is the engine in its client's role, with sanitizers: engine-client out of WSSERVERD_BUILD."""
+
+import os
+import pathlib
+import shutil
+import sys
+import tempfile
+
+import pytest
+
+HERE = pathlib.Path(__file__).resolve().parent
+for folder in (HERE.parents[1] / "tools", HERE.parent / "integration", HERE):
+    sys.path.insert(0, str(folder))
+
+from blackbox.app import App  # noqa: E402
+from blackbox.bus import PrivateBus  # noqa: E402
+from blackbox.service import DEFAULT_CONFIGURATION, Service  # noqa: E402
+from session.app import App as ExampleApp  # noqa: E402
+from wires import EngineClient  # noqa: E402
+
+ECHO_OPTIONS = ("--port", "0", "--ip", "127.0.0.1", "--max-clients", "100", "--max-connections", "1000",
+                "--option", "maxMessageSize=uint64 16777216", "--option", "pingInterval=uint32 0")
+
+
+def _build(*variables: str) -> pathlib.Path:
+    for variable in variables:
+        if os.environ.get(variable):
+            return pathlib.Path(os.environ[variable])
+    pytest.fail(f"set {' or '.join(variables)} to the build folder with the programs to test", pytrace=False)
+
+
+@pytest.fixture(scope="session")
+def sanitized_build() -> pathlib.Path:
+    return _build("WSSERVERD_BUILD")
+
+
+@pytest.fixture(scope="session")
+def fast_build() -> pathlib.Path:
+    return _build("WSSERVERD_RELEASE", "WSSERVERD_BUILD")
+
+
+class _Services:
+    """Daemons on private buses, each with its folder."""
+
+    def __init__(self):
+        self.running: list = []
+
+    def start(self, build: pathlib.Path, configuration: dict | None = None) -> Service:
+        folder = pathlib.Path(tempfile.mkdtemp(prefix="wsserverd-conformance-"))
+        folder.chmod(0o755)
+        service = Service(PrivateBus(folder).start(), str(build), {**DEFAULT_CONFIGURATION, **(configuration or {})})
+        self.running.append(service)
+        return service.start()
+
+    def stop(self) -> None:
+        failures = []
+        for service in self.running:
+            try:
+                service.stop()
+            except (AssertionError, TimeoutError) as failure:
+                failures.append(failure)
+            finally:
+                service.bus.stop()
+                shutil.rmtree(service.folder, ignore_errors=True)
+        if failures:
+            raise failures[0]
+
+
+@pytest.fixture(scope="session")
+def _services():
+    services = _Services()
+    yield services
+    services.stop()
+
+
+@pytest.fixture(scope="session")
+def echo_port(_services, fast_build) -> int:
+    """Where the echoing app's server listens."""
+    service = _services.start(fast_build)
+    echo = ExampleApp(fast_build, "echo-server", service.bus.address, ECHO_OPTIONS)
+    yield int(echo.url.rstrip("/").rpartition(":")[2])
+    assert echo.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def engine(sanitized_build) -> EngineClient:
+    engine = EngineClient(sanitized_build)
+    yield engine
+    assert engine.stop() == 0
+
+
+@pytest.fixture(scope="session")
+def _usual_service(_services, sanitized_build) -> Service:
+    return _services.start(sanitized_build)
+
+
+@pytest.fixture
+def new_server(_services, _usual_service, sanitized_build):
+    """Servers of apps that record their events: new_server(option of Start=..., configuration={...})."""
+    apps = []
+
+    def make(configuration: dict | None = None, **options):
+        service = _services.start(sanitized_build, configuration) if configuration else _usual_service
+        app = App(service.bus.address)
+        apps.append(app)
+        return app.running_server(**options)
+
+    yield make
+    for app in apps:
+        for server in app.servers.values():
+            for peer in server.joined:
+                peer.close()
+        app.close()
+    _usual_service.check_health()
