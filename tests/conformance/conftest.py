@@ -76,13 +76,23 @@ def _services():
     services.stop()
 
 
+def _run_echo(service: Service, build: pathlib.Path):
+    echo = ExampleApp(build, "echo-server", service.bus.address, ECHO_OPTIONS)
+    yield int(echo.url.rstrip("/").rpartition(":")[2])
+    assert echo.stop() == 0
+    service.check_health()
+
+
 @pytest.fixture(scope="session")
 def echo_port(_services, fast_build) -> int:
     """Where the echoing app's server listens."""
-    service = _services.start(fast_build)
-    echo = ExampleApp(fast_build, "echo-server", service.bus.address, ECHO_OPTIONS)
-    yield int(echo.url.rstrip("/").rpartition(":")[2])
-    assert echo.stop() == 0
+    yield from _run_echo(_services.start(fast_build), fast_build)
+
+
+@pytest.fixture(scope="session")
+def sanitized_echo_port(_usual_service, sanitized_build) -> int:
+    """The same with sanitizers."""
+    yield from _run_echo(_usual_service, sanitized_build)
 
 
 @pytest.fixture(scope="session")
