@@ -15,11 +15,11 @@ HERE = pathlib.Path(__file__).resolve().parent
 for folder in (HERE.parents[1] / "tools", HERE.parent / "integration", HERE):
     sys.path.insert(0, str(folder))
 
-from blackbox.app import App  # noqa: E402
+from blackbox.app import App, Echo  # noqa: E402
 from blackbox.bus import PrivateBus  # noqa: E402
 from blackbox.service import DEFAULT_CONFIGURATION, Service  # noqa: E402
 from session.app import App as ExampleApp  # noqa: E402
-from wires import EngineClient  # noqa: E402
+from wires import ClientUnderTest, EngineClient, ServerUnderTest  # noqa: E402
 
 ECHO_OPTIONS = ("--port", "0", "--ip", "127.0.0.1", "--max-clients", "100", "--max-connections", "1000",
                 "--option", "maxMessageSize=uint64 16777216", "--option", "pingInterval=uint32 0")
@@ -125,3 +125,20 @@ def new_server(_services, _usual_service, sanitized_build):
                 peer.close()
         app.close()
     _usual_service.check_health()
+
+
+@pytest.fixture(params=["server", "client"])
+def open_wire(request, new_server):
+    """open_wire(max_message=...): a connection with either role under test, with sanitizers, that echoes every message."""
+
+    def make(max_message: int | None = None, **options):
+        if request.param == "client":
+            limit = [] if max_message is None else [f"max={max_message}"]
+            return ClientUnderTest(request.getfixturevalue("engine"), *limit, **options)
+        if max_message is None:
+            return ServerUnderTest(request.getfixturevalue("sanitized_echo_port"), **options)
+        server = new_server(maxMessageSize=max_message)
+        Echo(server)
+        return ServerUnderTest(server.port, **options)
+
+    return make
