@@ -51,7 +51,7 @@
 #define WSW_STALL_MS 30000u        /* octets wait and none leaves: dropped, where no pong timeout says otherwise */
 #define WSW_SLOWEST 32u            /* octets a second, on average over that time, below which ... */
 /* ... octets that wait for a peer count as standing still, and a message that arrives no longer excuses a missing Pong */
-#define WSW_FAREWELL_MS 1000u           /* our Close frame waits for the app's answers to what came before the peer's */
+#define WSW_FAREWELL_MS 2000u           /* our Close frame waits for the app's answers to what came before the peer's */
 #define WSW_CONTROL_BACKLOG (16u << 10) /* unsent Pongs of one peer from which on it is not read */
 #define WSW_GATHERED_MAX (64ull << 20)  /* unfinished messages over all peers, or three of the largest messages */
 #define WSW_HISTORIES_MAX (16u << 20)   /* what compressing peers remember, all together; beyond: no context takeover */
