@@ -76,30 +76,50 @@ def _services():
     services.stop()
 
 
-def _run_echo(service: Service, build: pathlib.Path):
-    echo = ExampleApp(build, "echo-server", service.bus.address, ECHO_OPTIONS)
-    yield int(echo.url.rstrip("/").rpartition(":")[2])
-    assert echo.stop() == 0
-    service.check_health()
+@pytest.fixture(scope="session")
+def new_echo(_services, fast_build):
+    """Apps that echo, all on one bus: new_echo() is the port of one more."""
+    service = _services.start(fast_build)
+    echoes = []
+
+    def make() -> int:
+        echo = ExampleApp(fast_build, "echo-server", service.bus.address, ECHO_OPTIONS)
+        echoes.append(echo)
+        return int(echo.url.rstrip("/").rpartition(":")[2])
+
+    yield make
+    assert [echo.stop() for echo in echoes] == [0] * len(echoes)
 
 
 @pytest.fixture(scope="session")
-def echo_port(_services, fast_build) -> int:
+def echo_port(new_echo) -> int:
     """Where the echoing app's server listens."""
-    yield from _run_echo(_services.start(fast_build), fast_build)
+    return new_echo()
 
 
 @pytest.fixture(scope="session")
 def sanitized_echo_port(_usual_service, sanitized_build) -> int:
     """The same with sanitizers."""
-    yield from _run_echo(_usual_service, sanitized_build)
+    echo = ExampleApp(sanitized_build, "echo-server", _usual_service.bus.address, ECHO_OPTIONS)
+    yield int(echo.url.rstrip("/").rpartition(":")[2])
+    assert echo.stop() == 0
 
 
 @pytest.fixture(scope="session")
-def engine(sanitized_build) -> EngineClient:
-    engine = EngineClient(sanitized_build)
-    yield engine
-    assert engine.stop() == 0
+def new_engine(sanitized_build):
+    engines = []
+
+    def make() -> EngineClient:
+        engines.append(EngineClient(sanitized_build))
+        return engines[-1]
+
+    yield make
+    assert [engine.stop() for engine in engines] == [0] * len(engines)
+
+
+@pytest.fixture(scope="session")
+def engine(new_engine) -> EngineClient:
+    return new_engine()
 
 
 @pytest.fixture(scope="session")

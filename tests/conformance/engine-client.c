@@ -16,6 +16,7 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
+#include <inttypes.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -29,11 +30,13 @@
 #define LINE_ROOM 4096
 #define NAME_ROOM 256
 #define MESSAGE_MAX_DEFAULT (32u << 20)
+#define HISTORIES_MAX (1u << 20)
 
 struct visit {
   int port;
   uint64_t max_message;
   char protocols[NAME_ROOM];
+  bool compression;
   char close_with[NAME_ROOM]; /* a message that is answered by a Close frame of ours instead of an echo */
 };
 
@@ -66,7 +69,9 @@ static bool read_visit(char *line, struct visit *visit) {
   while ((word = strtok_r(NULL, " \n", &rest))) {
     if (sscanf(word, "protocols=%255s", visit->protocols) == 1 || sscanf(word, "close=%255s", visit->close_with) == 1)
       continue;
-    if (sscanf(word, "max=%lu", &visit->max_message) != 1)
+    if (strcmp(word, "compression=1") == 0)
+      visit->compression = true;
+    else if (sscanf(word, "max=%" SCNu64, &visit->max_message) != 1)
       return false;
   }
   return true;
@@ -173,8 +178,10 @@ static bool take_octets(struct session *session, uint8_t *octets, size_t length)
   return true;
 }
 
-static void talk(struct session *session, uint8_t *octets, size_t length) {
+static void talk(struct session *session, const struct wsp_deflate_terms *terms, uint8_t *octets, size_t length) {
   wsp_connection_init(&session->connection, WSP_CLIENT, &session->settings);
+  if (terms->agreed && !wsp_connection_compress(&session->connection, terms))
+    abort();
   while (take_octets(session, octets, length)) {
     octets = session->received;
     length = read_some(session);
@@ -209,7 +216,8 @@ static void shake_hands(struct session *session, struct wsp_client_handshake *ha
   }
   struct wsp_slice protocol = wsp_client_handshake_protocol(handshake);
   printf("open %.*s\n", (int)protocol.length, protocol.text ? protocol.text : "");
-  talk(session, session->received + consumed, length - consumed);
+  struct wsp_deflate_terms terms = wsp_client_handshake_deflate(handshake);
+  talk(session, &terms, session->received + consumed, length - consumed);
 }
 
 static void make_visit(const struct visit *visit) {
@@ -218,12 +226,17 @@ static void make_visit(const struct visit *visit) {
   uint8_t key[16];
   const char *fault = NULL;
   (void)snprintf(host, sizeof host, "127.0.0.1:%d", visit->port);
-  struct wsp_client_request request = {.host = host, .target = "/", .protocols = visit->protocols};
+  struct wsp_client_request request = {
+      .host = host, .target = "/", .protocols = visit->protocols, .compression = visit->compression};
   session = (struct session){
       .fd = connect_to(visit->port),
-      .settings = {.max_message_size = visit->max_message, .fresh_mask = fresh_mask},
+      .settings = {.max_message_size = visit->max_message,
+                   .fresh_mask = fresh_mask,
+                   .deflate = wsp_deflate_pool_new(HISTORIES_MAX)},
       .visit = visit,
   };
+  if (!session.settings.deflate)
+    abort();
   fill_random(key, sizeof key);
   struct wsp_client_handshake *handshake = wsp_client_handshake_new(&request, key, &session.out, &fault);
   if (!handshake) {
@@ -236,6 +249,7 @@ static void make_visit(const struct visit *visit) {
     printf("lost\n");
   wsp_client_handshake_free(handshake);
   wsp_buffer_clear(&session.out);
+  wsp_deflate_pool_free(session.settings.deflate);
   close(session.fd);
 }
 
