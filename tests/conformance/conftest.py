@@ -16,6 +16,7 @@ for folder in (HERE.parents[1] / "tools", HERE.parent / "integration", HERE):
     sys.path.insert(0, str(folder))
 
 from blackbox.app import App, Echo  # noqa: E402
+from blackbox.authority import Authority, Identity  # noqa: E402
 from blackbox.bus import PrivateBus  # noqa: E402
 from blackbox.service import DEFAULT_CONFIGURATION, Service  # noqa: E402
 from session.app import App as ExampleApp  # noqa: E402
@@ -129,14 +130,18 @@ def _usual_service(_services, sanitized_build) -> Service:
 
 @pytest.fixture
 def new_server(_services, _usual_service, sanitized_build):
-    """Servers of apps that record their events: new_server(option of Start=..., configuration={...})."""
+    """Servers of apps that record their events: new_server(option of Start=..., configuration={...}, identity=for wss)."""
     apps = []
 
-    def make(configuration: dict | None = None, **options):
+    def make(configuration: dict | None = None, identity: Identity | None = None, client_ca: pathlib.Path | None = None, **options):
         service = _services.start(sanitized_build, configuration) if configuration else _usual_service
         app = App(service.bus.address)
         apps.append(app)
-        return app.running_server(**options)
+        if not identity:
+            return app.running_server(**options)
+        server = app.create_server()
+        identity.start(server, client_ca, **options)
+        return server
 
     yield make
     for app in apps:
@@ -147,18 +152,31 @@ def new_server(_services, _usual_service, sanitized_build):
     _usual_service.check_health()
 
 
+@pytest.fixture(scope="session")
+def authority(tmp_path_factory) -> Authority:
+    return Authority(tmp_path_factory.mktemp("authority"))
+
+
 @pytest.fixture(params=["server", "client"])
 def open_wire(request, new_server):
     """open_wire(max_message=...): a connection with either role under test, with sanitizers, that echoes every message."""
 
-    def make(max_message: int | None = None, **options):
+    wires = []
+
+    def make(*args, **options):
+        wires.append(open_one(*args, **options))
+        return wires[-1]
+
+    def open_one(max_message: int | None = None, options=(), **changes):
         if request.param == "client":
             limit = [] if max_message is None else [f"max={max_message}"]
-            return ClientUnderTest(request.getfixturevalue("engine"), *limit, **options)
+            return ClientUnderTest(request.getfixturevalue("engine"), *limit, *options, **changes)
         if max_message is None:
-            return ServerUnderTest(request.getfixturevalue("sanitized_echo_port"), **options)
+            return ServerUnderTest(request.getfixturevalue("sanitized_echo_port"), **changes)
         server = new_server(maxMessageSize=max_message)
         Echo(server)
-        return ServerUnderTest(server.port, **options)
+        return ServerUnderTest(server.port, **changes)
 
-    return make
+    yield make
+    for wire in wires:
+        wire.abandon()

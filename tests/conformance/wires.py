@@ -167,18 +167,26 @@ class ClientUnderTest(Wire):
         self.engine = engine
         self.request = read_request(self.peer)
         self.peer.send(response(self.request, **changes))
+        self.ended = False
         self.protocol = engine.report().removeprefix("open").strip()
 
     def finish_closed(self) -> None:
         self.peer.finish_sending()
         self.hear_end()
-        assert self.engine.report().startswith("closed ")
+        self.hear_report("closed ")
         self.peer.close()
 
     def finish_failed(self, code: int) -> None:
         super().finish_failed(code)
-        assert self.engine.report().startswith(f"failed {code} ")
+        self.hear_report(f"failed {code} ")
+
+    def hear_report(self, start: str) -> None:
+        report = self.engine.report()
+        self.ended = True
+        assert report.startswith(start), report
 
     def abandon(self) -> None:
-        """After a case that went wrong: the visit must end, or the next one would not begin."""
+        """The visit must have ended before the next one can begin, also after a case that went wrong."""
         self.peer.close()
+        if not self.ended:
+            self.hear_report("")
