@@ -123,6 +123,8 @@ FLOODS = {
     "endless fragments": FLOOD_MEMORY,
     "endless empty fragments": FLOOD_MEMORY,
     "never reads": FLOOD_MEMORY,
+    "deflate bomb": FLOOD_MEMORY,
+    "messages that inflate a thousandfold": FLOOD_MEMORY,
 }
 
 
@@ -164,3 +166,5 @@ def test_a_peer_that_was_let_in_and_misbehaves_keeps_nobody_else_out(kind, new_s
     done = check(kind, ONE, WIDE, FLOODS[kind], new_service, release_build, figure)
     if kind == "length of 2^63":
         assert done["frames"] == done["failed by the server"] > 0
+    if kind == "deflate bomb":
+        assert done["bombs"] == done["failed by the server"] > 0

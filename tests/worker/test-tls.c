@@ -220,6 +220,22 @@ static void test_a_vault_that_lies_is_refused(void) {
   close(small);
 }
 
+static void test_keys_lie_in_the_secure_heap(void) {
+  const struct wsw_clock clock = {.milliseconds = read_clock};
+  struct wsw_tls tls;
+  struct pair pair = make_pair();
+  const struct wsw_secrets secrets = secrets_of(&pair);
+  g_assert_true(wsw_tls_prepare());
+  g_assert_true(wsw_tls_init(&tls, WSW_TLS_1_2, &clock));
+  g_assert_cmpint(CRYPTO_secure_allocated(tls.tickets.keys), ==, 1);
+  size_t before = CRYPTO_secure_used();
+  g_assert_cmpstr(wsw_tls_load(&tls, &secrets, true), ==, NULL);
+  g_assert_cmpuint(CRYPTO_secure_used(), >, before);
+  wsw_tls_clear(&tls);
+  g_assert_cmpuint(CRYPTO_secure_used(), <, before);
+  pair_clear(&pair);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/tls/ticket keys open what they should, and grow old", test_tickets);
@@ -227,5 +243,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/tls/a bad certificate leaves the one before", test_a_bad_certificate_leaves_the_one_before);
   g_test_add_func("/tls/the vault gives back what was put in", test_the_vault_gives_back_what_was_put_in);
   g_test_add_func("/tls/a vault that lies is refused", test_a_vault_that_lies_is_refused);
+  g_test_add_func("/tls/keys lie where they are not swapped or left behind", test_keys_lie_in_the_secure_heap);
   return g_test_run();
 }

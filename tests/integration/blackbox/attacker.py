@@ -14,12 +14,14 @@ import socket
 import struct
 import sys
 import time
+import zlib
 
 STANDING = 2000  # sockets that a crowd keeps open
 BATCH = 100  # at most so many new ones in one round ...
 ROUND = 0.05  # ... of so many seconds
 HEAD = (b"GET / HTTP/1.1\r\nHost: tv\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Version: 13\r\nSec-WebSocket-Key: "
         + base64.b64encode(bytes(16)) + b"\r\n\r\n")
+COMPRESSING = HEAD[:-2] + b"Sec-WebSocket-Extensions: permessage-deflate\r\n\r\n"
 BLOCKED = (errno.EAGAIN, errno.EINPROGRESS, errno.EWOULDBLOCK)
 
 
@@ -104,14 +106,14 @@ def connect_flood(port: int, pattern: str) -> dict:
     return {**counts, "a second": round(counts["connected"] / (time.monotonic() - began))}
 
 
-def upgraded(port: int, pattern: str, receive_buffer: int = 0) -> socket.socket:
+def upgraded(port: int, pattern: str, receive_buffer: int = 0, head: bytes = HEAD) -> socket.socket:
     sock = socket.socket()
     if receive_buffer:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer)
     sock.settimeout(20)
     sock.bind((source_of(pattern), 0))
     sock.connect(("127.0.0.1", port))
-    sock.sendall(HEAD)
+    sock.sendall(head)
     assert b" 101 " in sock.recv(4096)
     return sock
 
@@ -174,6 +176,55 @@ def never_reads(port: int, pattern: str) -> dict:
     return counts
 
 
+def compressed(size: int) -> bytes:
+    """A frame that holds a message of that many zeros."""
+    deflater = zlib.compressobj(9, zlib.DEFLATED, -15)
+    payload = b"".join(deflater.compress(bytes(min(1 << 20, size - at))) for at in range(0, size, 1 << 20))
+    payload += deflater.flush(zlib.Z_SYNC_FLUSH)[:-4]
+    length = struct.pack(">BH", 0xFE, len(payload)) if len(payload) < 65536 else struct.pack(">BQ", 0xFF, len(payload))
+    return b"\xc2" + length + bytes(4) + payload
+
+
+def bomb(port: int, pattern: str) -> dict:
+    """A quarter of a megabyte that would inflate to 256 MiB, over and over."""
+    frame = compressed(256 << 20)
+    counts = {"bombs": 0, "failed by the server": 0}
+    say(standing=1)
+    while not has_ended():
+        sock = upgraded(port, pattern, head=COMPRESSING)
+        try:
+            sock.sendall(frame)
+        except OSError:
+            pass  # it has heard enough
+        counts["bombs"] += 1
+        counts["failed by the server"] += sock.recv(4096)[2:4] == b"\x03\xf1"  # 1009
+        sock.close()
+    return counts
+
+
+def legal_bombs(port: int, pattern: str) -> dict:
+    """Messages of 4 MiB in frames of 4 KiB, as fast as they are taken, from one that takes no answer."""
+    frame = compressed(4 << 20)
+    counts = {"octets": 0, "cut off": 0}
+    sock, at = None, 0
+    say(standing=1)
+    while not has_ended():
+        if not sock:
+            sock, at = upgraded(port, pattern, 4096, COMPRESSING), 0
+            sock.setblocking(False)
+        try:
+            if select.select([], [sock], [], 0.1)[1]:
+                sent = sock.send(frame[at:])
+                at = (at + sent) % len(frame)
+                counts["octets"] += sent
+        except OSError as error:
+            if error.errno not in BLOCKED:
+                sock.close()
+                sock = None
+                counts["cut off"] += 1
+    return counts
+
+
 KINDS = {
     "slow headers": lambda port, pattern: crowd(port, pattern, True),
     "idle connections": lambda port, pattern: crowd(port, pattern, False),
@@ -182,6 +233,8 @@ KINDS = {
     "endless fragments": lambda port, pattern: stream(port, pattern, bytes(1000)),
     "endless empty fragments": lambda port, pattern: stream(port, pattern, b""),
     "never reads": never_reads,
+    "deflate bomb": bomb,
+    "messages that inflate a thousandfold": legal_bombs,
 }
 
 
