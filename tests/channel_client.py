@@ -46,8 +46,8 @@ def encode(type, connection=0, body=b"", flags=0, code=0):
 
 def decode_connect(body):
     family, flags, port, scope = struct.unpack_from("<BBHI", body)
-    connected_at, *lengths, count, zero = struct.unpack_from("<QIIIIHH", body, 24)
-    assert zero == 0
+    connected_at, *lengths, count, subject_length = struct.unpack_from("<QIIIIHH", body, 24)
+    lengths.append(subject_length)
     offset = 52
     texts = []
     for length in lengths:
@@ -63,7 +63,7 @@ def decode_connect(body):
     address = body[8:24]
     shown = socket.inet_ntop(socket.AF_INET, address[:4]) if family == 4 else socket.inet_ntop(socket.AF_INET6, address)
     return dict(family=family, tls=bool(flags & 1), port=port, scope=scope, address=shown, connected_at=connected_at,
-                path=texts[0], query=texts[1], origin=texts[2], protocol=texts[3], headers=headers)
+                path=texts[0], query=texts[1], origin=texts[2], protocol=texts[3], subject=texts[4], headers=headers)
 
 
 class Channel:
