@@ -4,12 +4,14 @@
 #include "websocket/mask.h"
 #include "websocket/utf8.h"
 
+#include <stdlib.h>
 #include <string.h>
 
-bool wsp_connection_append_frame(struct wsp_connection *connection, enum wsp_opcode opcode, const uint8_t *payload,
-                                 size_t length, struct wsp_buffer *out) {
+static bool append_frame(struct wsp_connection *connection, uint8_t rsv, enum wsp_opcode opcode, const uint8_t *payload,
+                         size_t length, struct wsp_buffer *out) {
   struct wsp_frame_header header = {
       .fin = true,
+      .rsv = rsv,
       .opcode = (uint8_t)opcode,
       .masked = wsp_connection_has(connection, WSP_IS_CLIENT),
       .payload_length = length,
@@ -30,6 +32,11 @@ bool wsp_connection_append_frame(struct wsp_connection *connection, enum wsp_opc
   return true;
 }
 
+bool wsp_connection_append_frame(struct wsp_connection *connection, enum wsp_opcode opcode, const uint8_t *payload,
+                                 size_t length, struct wsp_buffer *out) {
+  return append_frame(connection, 0, opcode, payload, length, out);
+}
+
 bool wsp_connection_append_close(struct wsp_connection *connection, uint16_t code, const uint8_t *reason, size_t length,
                                  struct wsp_buffer *out) {
   uint8_t payload[WSP_CONTROL_PAYLOAD_MAX];
@@ -45,33 +52,19 @@ bool wsp_connection_append_close(struct wsp_connection *connection, uint16_t cod
   return wsp_connection_append_frame(connection, WSP_OPCODE_CLOSE, payload, payload_length, out);
 }
 
+/* It is compressed elsewhere: how much memory `out` takes shall follow from what lies in it, and how long that becomes
+ * is not known before. */
 bool wsp_connection_append_compressed(struct wsp_connection *connection, enum wsp_opcode opcode, bool by_itself,
                                       const uint8_t *data, size_t length, struct wsp_buffer *out) {
-  struct wsp_frame_header header = {
-      .fin = true,
-      .rsv = WSP_RSV1,
-      .opcode = (uint8_t)opcode,
-      .masked = wsp_connection_has(connection, WSP_IS_CLIENT),
-      .payload_length = length,
-  };
   if (length < WSP_DEFLATE_MIN || length > WSP_DEFLATE_MAX)
     return false;
-  uint8_t *room = wsp_buffer_reserve(out, WSP_FRAME_HEADER_MAX + length + WSP_DEFLATE_TAIL);
+  uint8_t *room = malloc(length + WSP_DEFLATE_TAIL);
   if (!room)
     return false;
-  /* It is compressed to where it would lie uncompressed: with fewer octets the header may become shorter. */
-  uint8_t *payload = room + wsp_frame_header_encode(&header, room);
-  header.payload_length = wsp_deflate_compress(connection->deflate, by_itself, data, length, payload);
-  if (header.payload_length == 0)
-    return false;
-  if (header.masked)
-    connection->settings->fresh_mask(connection->settings->context, header.mask_key);
-  const size_t header_length = wsp_frame_header_encode(&header, room);
-  memmove(room + header_length, payload, header.payload_length);
-  if (header.masked)
-    wsp_mask(room + header_length, header.payload_length, header.mask_key, 0);
-  wsp_buffer_commit(out, header_length + header.payload_length);
-  return true;
+  const size_t made = wsp_deflate_compress(connection->deflate, by_itself, data, length, room);
+  const bool is_done = made > 0 && append_frame(connection, WSP_RSV1, opcode, room, made, out);
+  free(room);
+  return is_done;
 }
 
 /* Section 5.5.1: nothing follows a Close frame. The peer's Close and a failure are answered by one at once, so this

@@ -344,6 +344,23 @@ static void test_the_end_of_a_connection_gives_everything_back(void) {
   wsp_deflate_pool_free(settings.deflate);
 }
 
+/* What waits for a peer that does not read is counted by its length, so the memory behind it has to follow that. */
+static void test_a_message_that_became_small_takes_little_memory(void) {
+  struct wsp_settings settings = compressing_settings(1 << 20);
+  struct wsp_connection connection;
+  struct wsp_buffer out = {0};
+  g_autoptr(GByteArray) message = prose(0, WSP_DEFLATE_MAX);
+  open_connection(&connection, WSP_SERVER, &settings, &full);
+  for (unsigned i = 0; i < 3; i++) {
+    g_assert_cmpint(wsp_connection_send(&connection, true, message->data, message->len, &out), ==, WSP_SENT);
+    g_assert_cmpuint(wsp_buffer_length(&out), <, (i + 1) * (WSP_DEFLATE_MAX / 2));
+    g_assert_cmpuint(out.capacity, <=, 2 * wsp_buffer_length(&out));
+  }
+  wsp_buffer_clear(&out);
+  wsp_connection_clear(&connection);
+  wsp_deflate_pool_free(settings.deflate);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/deflate/a-peer-with-the-agreed-window-can-read-everything",
@@ -357,5 +374,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/deflate/histories-stay-within-their-budget", test_histories_stay_within_their_budget);
   g_test_add_func("/deflate/the-end-of-a-connection-gives-everything-back",
                   test_the_end_of_a_connection_gives_everything_back);
+  g_test_add_func("/deflate/a-message-that-became-small-takes-little-memory",
+                  test_a_message_that_became_small_takes_little_memory);
   return g_test_run();
 }
