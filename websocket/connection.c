@@ -303,7 +303,8 @@ static enum wsp_event_type read_control(struct wsp_connection *connection, struc
 }
 
 size_t wsp_connection_gathered(const struct wsp_connection *connection) {
-  return connection->gather_capacity;
+  const bool holds_inflater = connection->deflate && connection->deflate->inflater_is_charged;
+  return connection->gather_capacity + (holds_inflater ? WSP_INFLATER_COST : 0);
 }
 
 bool wsp_connection_resize_gathered(struct wsp_connection *connection, size_t capacity) {

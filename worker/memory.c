@@ -4,7 +4,8 @@
 #include "worker/peer.h"
 #include "worker/server.h"
 
-#define PEER_OCTETS 2048u /* an idle connection and what the tables hold for it, generously */
+#define PEER_OCTETS                                                                                                    \
+  (2048u + WSP_HEAD_MAX) /* a connection, what the tables hold for it, generously, and as much of its head as is kept */
 #define TLS_OCTETS                                                                                                     \
   (48u << 10) /* what OpenSSL holds for one at most: while it shakes hands, and with both records under way */
 
@@ -100,8 +101,8 @@ void wsw_memory_make_room(struct wsw_server *server, uint64_t octets) {
   if (held > ceiling)
     cut_hoarders(server, all_of, held - ceiling + ceiling / 8);
   /* The engine refuses whoever needs memory for a message when all is taken: that must not be the honest ones. */
-  uint64_t gathered = server->settings.gathered,
-           most_gathered = server->settings.max_gathered - server->settings.max_message_size;
+  uint64_t gathered = server->settings.gathered, one = server->settings.max_message_size + WSP_INFLATER_COST;
+  uint64_t most_gathered = server->settings.max_gathered - one;
   if (gathered > most_gathered)
     cut_hoarders(server, gathered_from, gathered - most_gathered);
 }

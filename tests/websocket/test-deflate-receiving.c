@@ -305,6 +305,9 @@ static void test_messages_in_progress_are_charged_together(void) {
     g_assert_cmpint(event.type, ==, i < 2 ? WSP_EVENT_NONE : WSP_EVENT_FAILED);
     g_assert_true(i < 2 || event.code == WSP_CLOSE_TRY_AGAIN);
   }
+  g_assert_cmpuint(wsp_connection_gathered(&connections[0]) + wsp_connection_gathered(&connections[1]), ==,
+                   settings.gathered);
+  g_assert_cmpuint(wsp_connection_gathered(&connections[2]), ==, 0);
   g_autoptr(GByteArray) whole = script_octets("C1:" HELLO, WSP_SERVER);
   wsp_connection_clear(&connections[2]);
   wsp_connection_init(&connections[2], WSP_SERVER, &settings);
