@@ -487,6 +487,8 @@ void wsw_peer_read_on(struct wsw_peer *peer) {
   peer->eager = false;
   if (peer->transport.more && is_read(peer))
     read_some(peer);
+  else
+    wsw_peer_refresh(peer); /* reading was paused since: to be read on when it begins again */
 }
 
 static void ready(struct wsw_watch *watch, uint32_t events) {

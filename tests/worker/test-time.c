@@ -230,6 +230,22 @@ static void a_peer_that_reads_an_octet_now_and_then_is_dropped(void) {
   g_assert_cmpuint(seconds_of_reading(2048, 100), ==, 100);
 }
 
+/* Of a peer whose last octets TLS has taken from the socket already, nothing would come to wake anybody up. */
+static void a_peer_that_was_to_be_read_on_is_not_forgotten_in_a_pause(void) {
+  struct fixture *fixture = fixture_new(&(struct fixture_options){0});
+  uint64_t id;
+  int client = client_open(fixture, 0, &id);
+  struct wsw_peer *peer = wsw_peers_find(&fixture->server->peers, id);
+  peer->transport.more = true;
+  wsw_peer_refresh(peer);
+  g_assert_true(fixture->server->eager == peer);
+  fixture_detach(fixture);
+  g_assert_null(fixture->server->eager);
+  g_assert_true(peer->paused); /* and so among those that are read on afterwards */
+  close(client);
+  fixture_free(fixture);
+}
+
 static void a_slow_request_gets_408_in_time(void) {
   struct fixture *fixture = fixture_new(&(struct fixture_options){.handshake_timeout = 7});
   int client = client_connect(fixture, 0);
@@ -499,6 +515,8 @@ int main(int count, char **arguments) {
                   a_peer_in_the_middle_of_a_slow_message_is_not_dropped);
   g_test_add_func("/stall/a-peer-that-takes-nothing-is-dropped-but-a-slow-one-is-not",
                   a_peer_that_takes_nothing_is_dropped_but_a_slow_one_is_not);
+  g_test_add_func("/pause/a-peer-that-was-to-be-read-on-is-not-forgotten",
+                  a_peer_that_was_to_be_read_on_is_not_forgotten_in_a_pause);
   g_test_add_func("/handshake/a-slow-request-gets-408-in-time", a_slow_request_gets_408_in_time);
   g_test_add_func("/handshake/the-default-time-is-ten-seconds", the_default_time_for_a_request_is_ten_seconds);
   g_test_add_func("/handshake/a-request-that-we-did-not-read-gets-503",
