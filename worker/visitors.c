@@ -169,8 +169,12 @@ enum wsw_visit wsw_visitors_arrive(struct wsw_visitors *visitors, const struct w
 }
 
 void wsw_visitors_fault(struct wsw_visitors *visitors, const struct wsw_address *address, uint64_t now) {
+  if (!visitors->rate)
+    return;
   struct wsw_visitor *visitor = find(visitors, address);
-  if (!visitor || visitor->reason) /* not counted, or forgotten among many others */
+  if (!visitor) /* forgotten: among many others, or it took long */
+    visitor = remember(visitors, address, now);
+  if (!visitor || visitor->reason)
     return;
   open_window(visitor, now);
   if (visitor->faults < WSW_BAN_FAULTS)

@@ -125,6 +125,20 @@ static void faults_spread_over_time_lead_to_no_ban(void) {
   wsw_visitors_clear(&visitors);
 }
 
+/* A request may take longer than anything else is remembered. */
+static void faults_long_after_the_connection_count(void) {
+  struct wsw_visitors visitors;
+  struct wsw_address address = numbered(1);
+  wsw_visitors_init(&visitors, 1000, BAN_MS, key);
+  g_assert_cmpuint(crowd(&visitors, 1, WSW_BAN_FAULTS, START), ==, WSW_BAN_FAULTS);
+  uint64_t late = START + 2 * WSW_VISIT_WINDOW_MS;
+  g_assert_cmpint(visit(&visitors, 2, late), ==, WSW_VISIT_WELCOME);
+  for (unsigned i = 0; i < WSW_BAN_FAULTS; i++)
+    wsw_visitors_fault(&visitors, &address, late);
+  g_assert_cmpint(visit(&visitors, 1, late), ==, WSW_VISIT_BANNED);
+  wsw_visitors_clear(&visitors);
+}
+
 static void ipv6_counts_by_its_network_and_link_local_by_itself(void) {
   static const struct {
     const char *one, *other;
@@ -242,6 +256,7 @@ int main(int count, char **arguments) {
   g_test_add_func("/visitors/who-sends-nonsense-again-and-again-is-banned",
                   who_sends_nonsense_again_and_again_is_banned);
   g_test_add_func("/visitors/faults-spread-over-time-lead-to-no-ban", faults_spread_over_time_lead_to_no_ban);
+  g_test_add_func("/visitors/faults-long-after-the-connection-count", faults_long_after_the_connection_count);
   g_test_add_func("/visitors/ipv6-counts-by-its-network", ipv6_counts_by_its_network_and_link_local_by_itself);
   g_test_add_func("/visitors/a-crowd-costs-bounded-memory",
                   a_crowd_of_addresses_costs_bounded_memory_and_pushes_out_no_ban);
