@@ -32,6 +32,7 @@
 #define WSW_VISIT_WINDOW_MS 60000u /* what leads to a ban happens within so long */
 #define WSW_BAN_REFUSALS 20u       /* connections refused for coming too often that lead to a ban */
 #define WSW_BAN_FAULTS 20u         /* requests, malformed or not in time, that lead to a ban */
+#define WSW_TELL_MS 1000u /* an address is told over TLS that it is refused once in so long; else closed at once */
 
 /* Peers that have not asked yet, see half-open.h. */
 #define WSW_HALF_OPEN_MAX 1024u /* of all; beyond: the oldest is cut off */

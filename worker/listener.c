@@ -32,6 +32,14 @@ static uint16_t judge(struct wsw_server *server, const struct wsw_address *addre
   return wsw_memory_is_short(server) ? 503 : 0;
 }
 
+/* Before a peer can be told anything over TLS, it has made us sign: that is more than refusing it should cost. */
+static bool is_worth_a_word(struct wsw_server *server, const struct wsw_address *address, uint16_t refusal) {
+  if (server->refused >= WSW_REFUSED_MAX)
+    return false;
+  bool is_dear = refusal == 429 && server->tls.context;
+  return !is_dear || wsw_visitors_tell(&server->visitors, address, server->loop.now);
+}
+
 static void turn_away(struct wsw_server *server, int fd) {
   close(fd);
   server->counters.refused++;
@@ -44,7 +52,7 @@ static void welcome(struct wsw_server *server, int fd, const struct sockaddr_sto
     return;
   }
   uint16_t refusal = judge(server, &address);
-  if (refusal && server->refused >= WSW_REFUSED_MAX)
+  if (refusal && !is_worth_a_word(server, &address, refusal))
     turn_away(server, fd);
   else if (server->peers.total >= server->peers_max && (refusal || !wsw_half_open_drop(server)))
     turn_away(server, fd);

@@ -183,6 +183,16 @@ void wsw_visitors_fault(struct wsw_visitors *visitors, const struct wsw_address 
     ban(visitors, visitor, WSW_BANNED_FOR_REQUESTS, now);
 }
 
+bool wsw_visitors_tell(struct wsw_visitors *visitors, const struct wsw_address *address, uint64_t now) {
+  struct wsw_visitor *visitor = find(visitors, address);
+  if (!visitor)
+    return true;
+  if (now < visitor->silent_until)
+    return false;
+  visitor->silent_until = now + WSW_TELL_MS;
+  return true;
+}
+
 static uint32_t whole_seconds(uint64_t milliseconds) {
   uint64_t seconds = (milliseconds + 999) / 1000;
   return seconds ? (uint32_t)seconds : 1;

@@ -39,6 +39,7 @@ struct wsw_visitor {
   uint64_t refilled_at;
   uint64_t counted_since;
   uint64_t banned_until; /* only while `reason` is set */
+  uint64_t silent_until; /* not told before, see wsw_visitors_tell() */
   uint16_t refusals, faults;
   uint8_t reason;
 };
@@ -65,6 +66,9 @@ void wsw_visitors_clear(struct wsw_visitors *visitors);
 enum wsw_visit wsw_visitors_arrive(struct wsw_visitors *visitors, const struct wsw_address *address, uint64_t now);
 /* What it asked was no HTTP, or did not come in time. */
 void wsw_visitors_fault(struct wsw_visitors *visitors, const struct wsw_address *address, uint64_t now);
+
+/* Whether an address that is refused shall be told now, where telling costs more than a few octets: once in WSW_TELL_MS. */
+bool wsw_visitors_tell(struct wsw_visitors *visitors, const struct wsw_address *address, uint64_t now);
 
 /* Whole seconds until the address is let in again, at least 1. */
 uint32_t wsw_visitors_wait(struct wsw_visitors *visitors, const struct wsw_address *address, uint64_t now);

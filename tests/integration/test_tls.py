@@ -559,6 +559,27 @@ def test_a_refused_peer_gets_its_status_over_tls_too(app, identity, trusting):
     peer.assert_alive()
 
 
+def knock(server, context) -> bytes:
+    """What is answered; nothing where the connection is closed before TLS was there."""
+    try:
+        with secured(server, context) as peer:
+            peer.sendall(upgrade_request("localhost"))
+            return peer.recv(100)
+    except OSError:
+        return b""
+
+
+def test_an_address_that_comes_too_often_is_not_answered_each_time_since_tls_costs_more_than_the_answer(
+        new_service, new_app, identity, trusting):
+    server = served(new_app(new_service({"connectionRate": 2, "banSeconds": 600})), identity)
+    began = time.monotonic()
+    answers = [knock(server, trusting) for _ in range(40)]
+    assert answers[0].startswith(b"HTTP/1.1 101 ") and answers[2].startswith(b"HTTP/1.1 429 ")
+    told = [answer for answer in answers[2:] if answer]
+    assert all(answer.startswith(b"HTTP/1.1 429 ") for answer in told)
+    assert len(told) <= time.monotonic() - began + 1
+
+
 def test_a_handshake_that_does_not_go_on_is_ended(new_service, new_app, identity, trusting):
     server = served(new_app(new_service({"handshakeTimeout": 1})), identity)
     with Stream(server.port) as silent, Stream(server.port) as half:

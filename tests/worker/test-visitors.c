@@ -139,6 +139,20 @@ static void faults_long_after_the_connection_count(void) {
   wsw_visitors_clear(&visitors);
 }
 
+static void who_is_refused_is_told_so_once_in_a_while(void) {
+  struct wsw_visitors visitors;
+  struct wsw_address one = numbered(1), other = numbered(2);
+  wsw_visitors_init(&visitors, RATE, BAN_MS, key);
+  crowd(&visitors, 1, RATE + 1, START);
+  g_assert_true(wsw_visitors_tell(&visitors, &one, START));
+  g_assert_false(wsw_visitors_tell(&visitors, &one, START + WSW_TELL_MS - 1));
+  g_assert_true(wsw_visitors_tell(&visitors, &one, START + WSW_TELL_MS));
+  earn_ban(&visitors, 2, START);
+  for (uint64_t i = 0; i < 10 * WSW_TELL_MS; i += 100)
+    g_assert_cmpint(wsw_visitors_tell(&visitors, &other, START + i), ==, i % WSW_TELL_MS == 0);
+  wsw_visitors_clear(&visitors);
+}
+
 static void ipv6_counts_by_its_network_and_link_local_by_itself(void) {
   static const struct {
     const char *one, *other;
@@ -257,6 +271,7 @@ int main(int count, char **arguments) {
                   who_sends_nonsense_again_and_again_is_banned);
   g_test_add_func("/visitors/faults-spread-over-time-lead-to-no-ban", faults_spread_over_time_lead_to_no_ban);
   g_test_add_func("/visitors/faults-long-after-the-connection-count", faults_long_after_the_connection_count);
+  g_test_add_func("/visitors/who-is-refused-is-told-so-once-in-a-while", who_is_refused_is_told_so_once_in_a_while);
   g_test_add_func("/visitors/ipv6-counts-by-its-network", ipv6_counts_by_its_network_and_link_local_by_itself);
   g_test_add_func("/visitors/a-crowd-costs-bounded-memory",
                   a_crowd_of_addresses_costs_bounded_memory_and_pushes_out_no_ban);
