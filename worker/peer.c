@@ -465,10 +465,17 @@ static void lose(struct wsw_peer *peer, bool broken) {
     wsw_peer_drop(peer);
 }
 
+static ssize_t receive(struct wsw_peer *peer) {
+  struct wsw_server *server = peer->server;
+  bool is_over = peer->state == WSW_PEER_ENDING || peer->state == WSW_PEER_LINGERING;
+  return is_over ? wsw_transport_discard(&peer->transport, server->received, sizeof server->received)
+                 : wsw_transport_receive(&peer->transport, server->received, sizeof server->received);
+}
+
 static void read_some(struct wsw_peer *peer) {
   struct wsw_server *server = peer->server;
   for (int i = 0; i < WSW_READS_PER_WAKE && is_read(peer); i++) {
-    ssize_t length = wsw_transport_receive(&peer->transport, server->received, sizeof server->received);
+    ssize_t length = receive(peer);
     if (length == WSW_TRANSPORT_AGAIN)
       break;
     if (length <= 0) {

@@ -95,12 +95,19 @@ static ssize_t receive_tls(struct wsw_transport *transport, uint8_t *room, size_
 }
 
 ssize_t wsw_transport_receive(struct wsw_transport *transport, uint8_t *room, size_t size) {
-  if (!transport->tls || transport->broken)
+  if (!transport->tls)
     return receive_raw(transport, room, size);
-  if (transport->verdict == WSW_TRANSPORT_AGAIN)
+  if (transport->verdict == WSW_TRANSPORT_AGAIN && !transport->broken)
     return receive_tls(transport, room, size);
   transport->more = false;
-  return fail(transport, transport->verdict);
+  return fail(transport, transport->broken ? WSW_TRANSPORT_FAILED : transport->verdict);
+}
+
+ssize_t wsw_transport_discard(struct wsw_transport *transport, uint8_t *room, size_t size) {
+  if (!transport->broken)
+    return wsw_transport_receive(transport, room, size);
+  transport->more = transport->wants_writable = false;
+  return receive_raw(transport, room, size);
 }
 
 static ssize_t send_tls(struct wsw_transport *transport, const uint8_t *octets, size_t length) {

@@ -40,10 +40,13 @@ bool wsw_transport_open(struct wsw_transport *transport, int fd, struct ssl_ctx_
 /* Whether octets can be sent: not before TLS has shaken hands, which receiving does by the way, nor after it failed. */
 bool wsw_transport_can_send(const struct wsw_transport *transport);
 
-/* Octets received or sent (more than 0), or one of the above; ENDED only for receiving. When TLS fails, receiving says FAILED once; what
- * comes then are raw octets, to be thrown away until the peer has read why. */
+/* Octets received or sent (more than 0), or one of the above; ENDED only for receiving. Once TLS
+ * failed, there is nothing else: no octet that somebody put behind it is ever taken for the peer's. */
 ssize_t wsw_transport_receive(struct wsw_transport *transport, uint8_t *room, size_t size);
 ssize_t wsw_transport_send(struct wsw_transport *transport, const uint8_t *octets, size_t length);
+
+/* As receiving, for octets that are thrown away; once TLS failed, those of the socket, until the peer has read why. */
+ssize_t wsw_transport_discard(struct wsw_transport *transport, uint8_t *room, size_t size);
 
 /* Says that nothing more will be sent. False when the socket has no room for that: again when it is writable. */
 bool wsw_transport_finish(struct wsw_transport *transport);

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What TLS of a worker rests on: a vault that is whole or nothing, and ticket keys that grow old. */
+#include "tests/worker/fixture.h"
 #include "worker/limits.h"
 #include "worker/tls.h"
 
@@ -10,6 +11,7 @@
 #include <openssl/x509.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/socket.h>
 #include <unistd.h>
 
 static uint64_t now;
@@ -160,6 +162,56 @@ static void test_a_bad_certificate_leaves_the_one_before(void) {
   pair_clear(&other);
 }
 
+/* --- Peers --- */
+
+/* A server that speaks TLS from here on, and a peer of it whose opening handshake is done. */
+static struct fixture *new_tls_fixture(SSL **peer, SSL_CTX *client_context) {
+  struct fixture *fixture = fixture_new(&(struct fixture_options){.ping_interval = 30, .pong_timeout = 60});
+  struct pair pair = make_pair();
+  const struct wsw_secrets secrets = secrets_of(&pair);
+  struct wsc_header header;
+  g_assert_true(wsw_tls_init(&fixture->server->tls, WSW_TLS_1_2, &fixture->server->loop.clock));
+  g_assert_cmpstr(wsw_tls_load(&fixture->server->tls, &secrets, true), ==, NULL);
+  pair_clear(&pair);
+  int fd = client_connect(fixture, 0);
+  g_assert_cmpint(fcntl(fd, F_SETFL, O_NONBLOCK), ==, 0);
+  *peer = SSL_new(client_context);
+  SSL_set_fd(*peer, fd);
+  SSL_set_connect_state(*peer);
+  while (SSL_do_handshake(*peer) != 1)
+    fixture_settle(fixture);
+  static const char request[] = "GET / HTTP/1.1\r\nHost: tv\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n"
+                                "Sec-WebSocket-Version: 13\r\nSec-WebSocket-Key: MDEyMzQ1Njc4OWFiY2RlZg==\r\n\r\n";
+  g_assert_cmpint(SSL_write(*peer, request, sizeof request - 1), ==, sizeof request - 1);
+  g_assert_cmpint(fixture_event(fixture, &header), ==, WSC_CONNECT);
+  return fixture;
+}
+
+/* Who sits between the two can break a connection, but not speak for the peer, whatever else happens meanwhile. */
+static void test_what_follows_a_broken_record_is_never_taken_for_the_peer_s(void) {
+  static const uint8_t text[] = {0x81, 0x81, 0, 0, 0, 0, 'a'};
+  static const uint8_t broken_record[5 + 32] = {0x17, 3, 3, 0, 32};
+  SSL_CTX *client_context = SSL_CTX_new(TLS_client_method());
+  SSL *peer;
+  struct wsc_header header;
+  struct fixture *fixture = new_tls_fixture(&peer, client_context);
+  g_assert_cmpint(SSL_write(peer, text, sizeof text), ==, sizeof text);
+  g_assert_cmpint(send(SSL_get_fd(peer), broken_record, sizeof broken_record, MSG_NOSIGNAL), >, 0);
+  g_assert_true(wsw_loop_turn(&fixture->server->loop, 100)); /* reads both ... */
+  fixture_detach(fixture);                                   /* ... and no more, as the app side is gone */
+  fixture_advance(fixture, 30000);                           /* a Ping is due, and cannot be sent */
+  g_assert_cmpint(send(SSL_get_fd(peer), text, sizeof text, MSG_NOSIGNAL), ==, sizeof text);
+  fixture_attach(fixture);
+  g_assert_cmpint(fixture_event(fixture, &header), ==, WSC_CONNECT); /* repeated */
+  g_assert_cmpint(fixture_event(fixture, &header), ==, WSC_MESSAGE);
+  g_assert_cmpint(fixture_event(fixture, &header), ==, WSC_CLOSED);
+  g_assert_cmpuint(header.code, ==, 1006);
+  close(SSL_get_fd(peer));
+  SSL_free(peer);
+  SSL_CTX_free(client_context);
+  fixture_free(fixture);
+}
+
 /* --- The vault --- */
 
 static int new_vault(void) {
@@ -241,6 +293,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/tls/ticket keys open what they should, and grow old", test_tickets);
   g_test_add_func("/tls/a new certificate does not cost peers their tickets", test_a_new_certificate_takes_old_tickets);
   g_test_add_func("/tls/a bad certificate leaves the one before", test_a_bad_certificate_leaves_the_one_before);
+  g_test_add_func("/tls/what follows a broken record is never taken for the peer's",
+                  test_what_follows_a_broken_record_is_never_taken_for_the_peer_s);
   g_test_add_func("/tls/the vault gives back what was put in", test_the_vault_gives_back_what_was_put_in);
   g_test_add_func("/tls/a vault that lies is refused", test_a_vault_that_lies_is_refused);
   g_test_add_func("/tls/keys lie where they are not swapped or left behind", test_keys_lie_in_the_secure_heap);
