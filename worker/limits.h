@@ -80,7 +80,9 @@
 #define WSW_SESSION_SECONDS 7200    /* how long a peer may come back with a ticket */
 #define WSW_TICKET_KEY_MS (12ull * 60 * 60 * 1000) /* a key issues tickets that long, and opens them twice that long */
 #define WSW_IDLE_HANDSHAKES_MAX                                                                                        \
-  32u                         /* handshake messages behind the handshake (key updates) with no data between them */
+  32u /* handshake messages behind the handshake (key updates) with no data between them */
+#define WSW_TLS_READ_MAX                                                                                               \
+  (2u * WSW_RECEIVE_ROOM)     /* octets taken off the socket in one read of a peer, which may be many tiny records */
 #define WSW_SUBJECT_MAX 1024u /* octets of a peer's subject; cut beyond */
 
 /* Descriptors. */

@@ -130,7 +130,8 @@ void wsw_peer_refresh(struct wsw_peer *peer) {
     return;
   bool reads = is_read(peer);
   uint32_t to_read = peer->transport.wants_writable ? WSW_WRITABLE : WSW_READABLE;
-  uint32_t interest = (reads ? to_read : 0) | (peer->blocked ? WSW_WRITABLE : 0);
+  uint32_t to_write = peer->transport.wants_readable ? WSW_READABLE : WSW_WRITABLE;
+  uint32_t interest = (reads ? to_read : 0) | (peer->blocked ? to_write : 0);
   if (!reads && !peer->ended && !wsw_server_reads(peer->server))
     wsw_peers_pause(&peer->server->peers, peer);
   if (reads && peer->transport.more)
@@ -486,6 +487,8 @@ static void read_some(struct wsw_peer *peer) {
     if ((size_t)length < sizeof server->received)
       break;
   }
+  if (peer->blocked && peer->transport.wants_readable)
+    wsw_peer_mark_dirty(peer);
   if (peer->transport.tls)
     wsw_peer_refresh(peer);
 }
@@ -500,7 +503,7 @@ void wsw_peer_read_on(struct wsw_peer *peer) {
 
 static void ready(struct wsw_watch *watch, uint32_t events) {
   struct wsw_peer *peer = peer_of_watch(watch);
-  if (events & (WSW_WRITABLE | WSW_HUNG) && peer->blocked)
+  if ((events & (WSW_WRITABLE | WSW_HUNG) || peer->transport.wants_readable) && peer->blocked)
     wsw_peer_mark_dirty(peer);
   if ((events & (WSW_READABLE | WSW_HUNG) || peer->transport.wants_writable) && is_read(peer))
     read_some(peer);

@@ -47,6 +47,30 @@ static void on_message(int writing, int version, int type, const void *octets, s
     transport->idle_handshakes++;
 }
 
+/*
+ * Asked before TLS takes octets off the socket. While a peer sends what carries no data (key updates, or attempts to renegotiate), OpenSSL
+ * goes on reading by itself as long as there is something: so there is nothing any more when it has had its share.
+ */
+static long on_reading(BIO *bio, int operation, const char *room, size_t size, int number, long more, int result,
+                       size_t *done) {
+  (void)room;
+  (void)size;
+  (void)number;
+  (void)more;
+  (void)done;
+  const struct wsw_transport *transport = (const void *)BIO_get_callback_arg(bio);
+  if (operation != BIO_CB_READ ||
+      (BIO_number_read(bio) < transport->read_until && transport->idle_handshakes <= WSW_IDLE_HANDSHAKES_MAX))
+    return result;
+  BIO_clear_retry_flags(bio);
+  BIO_set_retry_read(bio);
+  return -1;
+}
+
+static void allow_reading(struct wsw_transport *transport) {
+  transport->read_until = BIO_number_read(SSL_get_rbio(transport->tls)) + WSW_TLS_READ_MAX;
+}
+
 static ssize_t fail(struct wsw_transport *transport, int8_t verdict) {
   transport->broken = transport->broken || verdict == WSW_TRANSPORT_FAILED;
   return verdict;
@@ -72,6 +96,7 @@ static ssize_t receive_tls(struct wsw_transport *transport, uint8_t *room, size_
   size_t got = 0, part;
   ssize_t end = 1;
   transport->wants_writable = false;
+  allow_reading(transport);
   ERR_clear_error();
   while (got < size && end > 0) {
     if (SSL_read_ex(transport->tls, room + got, size - got, &part) == 1) {
@@ -112,6 +137,8 @@ ssize_t wsw_transport_discard(struct wsw_transport *transport, uint8_t *room, si
 
 static ssize_t send_tls(struct wsw_transport *transport, const uint8_t *octets, size_t length) {
   size_t sent = 0, part;
+  transport->wants_readable = false;
+  allow_reading(transport);
   ERR_clear_error();
   while (sent < length) {
     if (SSL_write_ex(transport->tls, octets + sent, length - sent, &part) != 1)
@@ -121,6 +148,7 @@ static ssize_t send_tls(struct wsw_transport *transport, const uint8_t *octets, 
   if (sent > 0)
     return (ssize_t)sent;
   int error = SSL_get_error(transport->tls, 0);
+  transport->wants_readable = error == SSL_ERROR_WANT_READ;
   return error == SSL_ERROR_WANT_WRITE || error == SSL_ERROR_WANT_READ ? WSW_TRANSPORT_AGAIN
                                                                        : fail(transport, WSW_TRANSPORT_FAILED);
 }
@@ -140,6 +168,8 @@ bool wsw_transport_open(struct wsw_transport *transport, int fd, struct ssl_ctx_
   transport->tls = SSL_new(context);
   if (!transport->tls || SSL_set_fd(transport->tls, fd) != 1)
     return false;
+  BIO_set_callback_ex(SSL_get_rbio(transport->tls), on_reading);
+  BIO_set_callback_arg(SSL_get_rbio(transport->tls), (char *)transport);
   SSL_set_accept_state(transport->tls);
   SSL_set_msg_callback(transport->tls, on_message);
   SSL_set_msg_callback_arg(transport->tls, transport);

@@ -5,7 +5,8 @@
  *
  * TLS keeps octets of its own. So after receiving there may be more although the socket has nothing (`more`: receive again, not only
  * when the socket is readable), and receiving may need to write first (`wants_writable`: receive again when the socket is writable,
- * and not before).
+ * and not before). Sending, in turn, may have to wait for the rest of what the peer has begun (`wants_readable`: send again when the
+ * socket is readable, and not before).
  */
 #pragma once
 
@@ -25,7 +26,9 @@ struct wsw_transport {
   bool broken : 1;         /* TLS has failed: no octet of it goes either way any more */
   bool more : 1;           /* see above */
   bool wants_writable : 1; /* see above */
+  bool wants_readable : 1; /* see above */
   uint8_t idle_handshakes; /* handshake messages in a row, see WSW_IDLE_HANDSHAKES_MAX */
+  uint64_t read_until;     /* of the octets that TLS takes off the socket, counted since the beginning */
 };
 
 enum {

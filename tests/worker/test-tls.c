@@ -3,13 +3,16 @@
 #include "tests/worker/fixture.h"
 #include "worker/limits.h"
 #include "worker/tls.h"
+#include "worker/transport.h"
 
 #include <fcntl.h>
 #include <glib.h>
+#include <openssl/hmac.h>
 #include <openssl/pem.h>
 #include <openssl/ssl.h>
 #include <openssl/x509.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -212,6 +215,172 @@ static void test_what_follows_a_broken_record_is_never_taken_for_the_peer_s(void
   fixture_free(fixture);
 }
 
+/* --- Peers that keep no measure --- */
+
+static char *secret_line; /* what the client's traffic is encrypted with, as hexadecimal digits */
+
+static void on_secret(const SSL *ssl, const char *line) {
+  (void)ssl;
+  if (!g_str_has_prefix(line, "CLIENT_TRAFFIC_SECRET_0 "))
+    return;
+  g_free(secret_line);
+  secret_line = g_strdup(strrchr(line, ' ') + 1);
+}
+
+/* A peer whose records the test writes into the socket by itself. */
+struct talk {
+  struct wsw_tls tls;
+  struct wsw_transport transport;
+  struct pair pair;
+  SSL_CTX *context;
+  SSL *client; /* with memory for both directions */
+  int socket;  /* the peer's end */
+};
+
+/* The peer's records, as the network would bring them. */
+static void put_records(struct talk *talk) {
+  char *octets;
+  BIO *out = SSL_get_wbio(talk->client);
+  long length = BIO_get_mem_data(out, &octets);
+  if (length > 0)
+    g_assert_cmpint(send(talk->socket, octets, (size_t)length, 0), ==, length);
+  (void)BIO_reset(out);
+}
+
+static void take_records(struct talk *talk) {
+  char octets[16384];
+  ssize_t length = recv(talk->socket, octets, sizeof octets, MSG_DONTWAIT);
+  if (length > 0)
+    g_assert_cmpint(BIO_write(SSL_get_rbio(talk->client), octets, (int)length), ==, length);
+}
+
+static void talk_open(struct talk *talk) {
+  static const struct wsw_clock clock = {.milliseconds = read_clock};
+  const int room = 4 << 20;
+  uint8_t octets[64];
+  int sockets[2];
+  *talk = (struct talk){.pair = make_pair(), .context = SSL_CTX_new(TLS_client_method())};
+  g_assert_cmpint(SSL_CTX_set_ciphersuites(talk->context, "TLS_AES_128_GCM_SHA256"), ==, 1);
+  SSL_CTX_set_keylog_callback(talk->context, on_secret);
+  const struct wsw_secrets secrets = secrets_of(&talk->pair);
+  g_assert_true(wsw_tls_init(&talk->tls, WSW_TLS_1_3, &clock));
+  g_assert_cmpstr(wsw_tls_load(&talk->tls, &secrets, true), ==, NULL);
+  g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, sockets), ==, 0);
+  g_assert_cmpint(setsockopt(sockets[0], SOL_SOCKET, SO_SNDBUF, &room, sizeof room), ==, 0);
+  g_assert_cmpint(fcntl(sockets[1], F_SETFL, O_NONBLOCK), ==, 0);
+  talk->socket = sockets[0];
+  g_assert_true(wsw_transport_open(&talk->transport, sockets[1], talk->tls.context));
+  talk->client = SSL_new(talk->context);
+  SSL_set_bio(talk->client, BIO_new(BIO_s_mem()), BIO_new(BIO_s_mem()));
+  SSL_set_connect_state(talk->client);
+  for (int i = 0; i < 5; i++) {
+    (void)SSL_do_handshake(talk->client);
+    put_records(talk);
+    g_assert_cmpint(wsw_transport_receive(&talk->transport, octets, sizeof octets), ==, WSW_TRANSPORT_AGAIN);
+    take_records(talk);
+  }
+  g_assert_true(wsw_transport_can_send(&talk->transport) && SSL_is_init_finished(talk->client));
+}
+
+static void talk_close(struct talk *talk) {
+  wsw_transport_close(&talk->transport);
+  close(talk->socket);
+  SSL_free(talk->client);
+  SSL_CTX_free(talk->context);
+  wsw_tls_clear(&talk->tls);
+  pair_clear(&talk->pair);
+}
+
+static int unread(const struct talk *talk) {
+  int count = 0;
+  g_assert_cmpint(ioctl(talk->transport.fd, FIONREAD, &count), ==, 0);
+  return count;
+}
+
+/* However fast they come: all others wait meanwhile. */
+static void test_keys_renewed_without_end(void) {
+  struct talk talk;
+  uint8_t octets[64];
+  talk_open(&talk);
+  for (int i = 0; i < 4000; i++) {
+    g_assert_cmpint(SSL_key_update(talk.client, SSL_KEY_UPDATE_NOT_REQUESTED), ==, 1);
+    g_assert_cmpint(SSL_do_handshake(talk.client), ==, 1);
+  }
+  put_records(&talk);
+  int before = unread(&talk);
+  g_assert_cmpint(wsw_transport_receive(&talk.transport, octets, sizeof octets), ==, WSW_TRANSPORT_FAILED);
+  g_assert_cmpint(unread(&talk), >, before / 2);
+  talk_close(&talk);
+}
+
+/* Records of one octet cost as much as large ones. */
+static void test_tiny_records(void) {
+  static uint8_t octets[WSW_RECEIVE_ROOM];
+  enum { RECORDS = 9000 };
+  struct talk talk;
+  size_t sent, total = 0;
+  talk_open(&talk);
+  for (int i = 0; i < RECORDS; i++)
+    g_assert_cmpint(SSL_write_ex(talk.client, "x", 1, &sent), ==, 1);
+  put_records(&talk);
+  while (total < RECORDS) {
+    int before = unread(&talk);
+    ssize_t length = wsw_transport_receive(&talk.transport, octets, sizeof octets);
+    g_assert_cmpint(length, >, 0);
+    g_assert_cmpint(before - unread(&talk), <=, WSW_TLS_READ_MAX + SSL3_RT_MAX_PACKET_SIZE);
+    total += (size_t)length;
+  }
+  g_assert_cmpuint(total, ==, RECORDS);
+  talk_close(&talk);
+}
+
+/* HKDF-Expand-Label of RFC 8446 section 7.1, for as little as one block of SHA-256 gives. */
+static void expand(const uint8_t secret[32], const char *label, uint8_t *out, uint8_t length) {
+  uint8_t info[64] = {0, length, (uint8_t)(6 + strlen(label))}, block[32];
+  size_t at = 3 + (size_t)g_snprintf((char *)info + 3, sizeof info - 3, "tls13 %s", label);
+  info[at++] = 0; /* no context */
+  info[at++] = 1; /* the first block */
+  g_assert_nonnull(HMAC(EVP_sha256(), secret, 32, info, at, block, NULL));
+  memcpy(out, block, length);
+}
+
+/* The first record behind the handshake, as OpenSSL would never make it: a KeyUpdate without its last octet. */
+static void put_half_a_renewal(struct talk *talk) {
+  uint8_t secret[32], key[16], iv[12];
+  const uint8_t plain[] = {SSL3_MT_KEY_UPDATE, 0, 0, 1, SSL3_RT_HANDSHAKE};
+  uint8_t record[5 + sizeof plain + 16] = {0x17, 3, 3, 0, sizeof plain + 16}, *tag = record + 5 + sizeof plain;
+  int length;
+  for (size_t i = 0; i < sizeof secret; i++)
+    secret[i] = (uint8_t)(g_ascii_xdigit_value(secret_line[2 * i]) << 4 | g_ascii_xdigit_value(secret_line[2 * i + 1]));
+  expand(secret, "key", key, sizeof key);
+  expand(secret, "iv", iv, sizeof iv);
+  EVP_CIPHER_CTX *cipher = EVP_CIPHER_CTX_new();
+  g_assert_cmpint(EVP_EncryptInit_ex(cipher, EVP_aes_128_gcm(), NULL, key, iv), ==, 1);
+  g_assert_cmpint(EVP_EncryptUpdate(cipher, NULL, &length, record, 5), ==, 1);
+  g_assert_cmpint(EVP_EncryptUpdate(cipher, record + 5, &length, plain, sizeof plain), ==, 1);
+  g_assert_cmpint(EVP_EncryptFinal_ex(cipher, tag, &length), ==, 1);
+  g_assert_cmpint(EVP_CIPHER_CTX_ctrl(cipher, EVP_CTRL_AEAD_GET_TAG, 16, tag), ==, 1);
+  EVP_CIPHER_CTX_free(cipher);
+  g_assert_cmpint(send(talk->socket, record, sizeof record, 0), ==, sizeof record);
+}
+
+/* Half a message of the handshake keeps TLS from sending until the other half is there. The socket is writable all the while, so
+ * whoever waits for that turns in circles. */
+static void test_sending_waits_for_half_a_renewal(void) {
+  static const uint8_t payload[] = "hello";
+  struct talk talk;
+  uint8_t octets[64];
+  talk_open(&talk);
+  g_assert_cmpint(wsw_transport_send(&talk.transport, payload, sizeof payload), ==, sizeof payload);
+  g_assert_false(talk.transport.wants_readable);
+  put_half_a_renewal(&talk);
+  g_assert_cmpint(wsw_transport_receive(&talk.transport, octets, sizeof octets), ==, WSW_TRANSPORT_AGAIN);
+  g_assert_cmpint(wsw_transport_send(&talk.transport, payload, sizeof payload), ==, WSW_TRANSPORT_AGAIN);
+  g_assert_true(talk.transport.wants_readable);
+  talk_close(&talk);
+  g_clear_pointer(&secret_line, g_free);
+}
+
 /* --- The vault --- */
 
 static int new_vault(void) {
@@ -295,6 +464,11 @@ int main(int argc, char **argv) {
   g_test_add_func("/tls/a bad certificate leaves the one before", test_a_bad_certificate_leaves_the_one_before);
   g_test_add_func("/tls/what follows a broken record is never taken for the peer's",
                   test_what_follows_a_broken_record_is_never_taken_for_the_peer_s);
+  g_test_add_func("/tls/a peer that renews keys without end is not listened to for long",
+                  test_keys_renewed_without_end);
+  g_test_add_func("/tls/a peer that sends tiny records lets others have their turn", test_tiny_records);
+  g_test_add_func("/tls/half a renewal of keys does not make the worker turn in circles",
+                  test_sending_waits_for_half_a_renewal);
   g_test_add_func("/tls/the vault gives back what was put in", test_the_vault_gives_back_what_was_put_in);
   g_test_add_func("/tls/a vault that lies is refused", test_a_vault_that_lies_is_refused);
   g_test_add_func("/tls/keys lie where they are not swapped or left behind", test_keys_lie_in_the_secure_heap);
