@@ -120,7 +120,7 @@ void wsd_preparation_free(struct wsd_preparation *preparation) {
   g_clear_handle_id(&preparation->timer, g_source_remove);
   g_clear_handle_id(&preparation->end, g_source_remove);
   if (preparation->worker && preparation->answered)
-    wsd_worker_let_go(preparation->worker);
+    wsd_worker_dismiss(preparation->worker);
   else if (preparation->worker)
     wsd_worker_free(preparation->worker);
   if (preparation->vault >= 0)

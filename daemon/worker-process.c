@@ -34,6 +34,7 @@ struct wsd_worker {
   int control;
   int pidfd;
   bool synchronised; /* what it says is meant for us */
+  bool begun;        /* it has said that it is ready, or has failed: it says neither again */
   guint32 last_request;
   guint source;
   guint gone_source;
@@ -145,20 +146,31 @@ static void handle_stopped(struct wsd_worker *worker, const struct wsc_control_r
     worker->events.stopped(worker->user, &counters);
 }
 
+static void handle_beginning(struct wsd_worker *worker, const struct wsc_control_record *record) {
+  guint32 number = 0;
+  if (worker->begun) {
+    break_off(worker, "READY or FAILED, which nobody asked for");
+    return;
+  }
+  worker->begun = true;
+  if (record->type == WSC_CONTROL_READY) {
+    (void)wsc_control_get_u32(record, WSC_FIELD_LAST_REQUEST, &worker->last_request);
+    worker->events.ready(worker->user);
+    return;
+  }
+  g_autofree char *text = record_text(record);
+  (void)wsc_control_get_u32(record, WSC_FIELD_ERROR, &number);
+  worker->events.failed(worker->user, number, text);
+}
+
 static void handle_record(struct wsd_worker *worker, const struct wsc_control_record *record) {
   g_autofree char *text = NULL;
-  guint32 number = 0;
   if (!worker->synchronised && record->type != WSC_CONTROL_COUNTERS)
     return;
   switch (record->type) {
   case WSC_CONTROL_READY:
-    (void)wsc_control_get_u32(record, WSC_FIELD_LAST_REQUEST, &worker->last_request);
-    worker->events.ready(worker->user);
-    break;
   case WSC_CONTROL_FAILED:
-    text = record_text(record);
-    (void)wsc_control_get_u32(record, WSC_FIELD_ERROR, &number);
-    worker->events.failed(worker->user, number, text);
+    handle_beginning(worker, record);
     break;
   case WSC_CONTROL_STOPPED:
     handle_stopped(worker, record);
@@ -308,6 +320,12 @@ void wsd_worker_let_go(struct wsd_worker *worker) {
   g_free(worker);
 }
 
+void wsd_worker_dismiss(struct wsd_worker *worker) {
+  if (worker->control >= 0)
+    expect_exit(worker);
+  wsd_worker_let_go(worker);
+}
+
 void wsd_worker_free(struct wsd_worker *worker) {
   if (worker->control >= 0)
     wsd_worker_kill(worker);
@@ -422,7 +440,7 @@ static void on_synchronised(void *user, const struct wsc_control_record *record)
   struct wsd_worker *worker = user;
   if (!record)
     return;
-  worker->synchronised = true;
+  worker->synchronised = worker->begun = true;
   worker->events.ready(worker->user);
 }
 

@@ -57,6 +57,8 @@ int wsd_worker_control(const struct wsd_worker *worker);
 int wsd_worker_pidfd(const struct wsd_worker *worker);
 /* Frees without ending the worker, which lives while somebody holds its control socket. No callback comes any more. */
 void wsd_worker_let_go(struct wsd_worker *worker);
+/* The same for one that leaves by itself now; should it not, it is ended after a while. */
+void wsd_worker_dismiss(struct wsd_worker *worker);
 /* Ends a worker that is not gone with SIGKILL. No callback comes any more. */
 void wsd_worker_free(struct wsd_worker *worker);
 /* SIGKILL; `gone` follows. */

@@ -65,7 +65,14 @@ static int play_worker(const char *part) {
     wsc_control_send(WSC_CONTROL_FD, (const guint8 *)"\x20\0\0\0\0\0\0\0", 8, &(const int){0}, 1);
   else if (g_str_equal(part, "ready"))
     put(WSC_CONTROL_READY, 0);
-  else if (g_str_equal(part, "exit"))
+  else if (g_str_equal(part, "ready-ready") || g_str_equal(part, "ready-failed")) {
+    put(WSC_CONTROL_READY, 0);
+    put(g_str_equal(part, "ready-ready") ? WSC_CONTROL_READY : WSC_CONTROL_FAILED, 0);
+  } else if (g_str_equal(part, "stays")) {
+    put(WSC_CONTROL_READY, 0);
+    for (;;)
+      pause();
+  } else if (g_str_equal(part, "exit"))
     return 0;
   else if (g_str_equal(part, "rogue")) {
     close(WSC_CONTROL_FD);
@@ -157,6 +164,31 @@ static void test_rogue_is_ended(void) {
   player_free(&player);
 }
 
+/* It is ready once, or it has failed once. */
+static void test_second_answer_is_a_fault(gconstpointer data) {
+  struct seen seen = {0};
+  struct player player = player_new(data);
+  struct wsd_worker *worker = wsd_worker_spawn(player.path, &events, &seen, NULL);
+  wait_for(&seen.gone);
+  g_assert_true(seen.ready);
+  g_assert_null(seen.failed);
+  wsd_worker_free(worker);
+  player_free(&player);
+}
+
+static void test_who_should_leave_and_stays_is_ended(void) {
+  struct seen seen = {0};
+  struct player player = player_new("stays");
+  struct wsd_worker *worker = wsd_worker_spawn(player.path, &events, &seen, NULL);
+  wait_for(&seen.ready);
+  struct pollfd ended = {.fd = dup(wsd_worker_pidfd(worker)), .events = POLLIN};
+  wsd_worker_dismiss(worker);
+  while (poll(&ended, 1, 0) == 0)
+    g_main_context_iteration(NULL, TRUE);
+  close(ended.fd);
+  player_free(&player);
+}
+
 static void test_free_answers_requests(void) {
   struct seen seen = {0};
   struct player player = player_new("ready");
@@ -187,6 +219,11 @@ int main(int argc, char **argv) {
     g_autofree char *path = g_strconcat("/worker-process/a worker that breaks the rules is ended/", parts[i], NULL);
     g_test_add_data_func(path, parts[i], test_rule_breaker_is_ended);
   }
+  g_test_add_data_func("/worker-process/a worker is ready but once", "ready-ready", test_second_answer_is_a_fault);
+  g_test_add_data_func("/worker-process/a worker that is ready has not failed", "ready-failed",
+                       test_second_answer_is_a_fault);
+  g_test_add_func("/worker-process/a worker that should leave by itself and stays is ended",
+                  test_who_should_leave_and_stays_is_ended);
   g_test_add_func("/worker-process/its reason becomes valid text", test_reason_is_made_text);
   g_test_add_func("/worker-process/whoever asked a worker that died is answered", test_exit_answers_requests);
   g_test_add_func("/worker-process/a worker that closes its control socket and goes on is ended", test_rogue_is_ended);
