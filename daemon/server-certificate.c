@@ -106,11 +106,16 @@ static gboolean on_worker_late(gpointer data) {
   return G_SOURCE_REMOVE;
 }
 
+/* The worker that got the vault before this one, though it may not be ready yet; one that is not configured yet gets this one. */
+static struct wsd_worker *configured_worker(const struct wsd_server *server) {
+  return server->worker_channel < 0 ? server->worker : NULL;
+}
+
 /* The new vault is safe. */
 static void on_replacement_kept(void *user) {
   struct wsd_replacement *replacement = user;
   struct wsd_server *server = replacement->server;
-  struct wsd_worker *worker = wsd_server_worker(server);
+  struct wsd_worker *worker = configured_worker(server);
   if (server->vault >= 0)
     wsd_server_keep_no_longer(server, slot_kind(1 - server->options.vault_slot));
   if (!worker || !replacement->call) {

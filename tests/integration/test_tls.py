@@ -6,6 +6,7 @@ import ctypes
 import errno
 import fcntl
 import os
+import signal
 import socket
 import ssl
 import struct
@@ -690,6 +691,32 @@ def test_a_worker_that_dies_after_a_restart_comes_back_with_its_certificate(new_
         secured(server, old)
     with pytest.raises((ssl.SSLError, ConnectionError, EOFError)):
         dial(server, trusting)
+
+
+def test_a_worker_that_starts_while_the_certificate_is_replaced_gets_the_new_one(new_managed, new_app, authority, trusting):
+    managed = new_managed()
+    app = new_app(managed)
+    server = served(app, authority.issue())
+    until(lambda: len(managed.workers()) == 1, what="the process that checked the certificate to be gone")
+    (first,) = managed.workers()
+    os.kill(first, 9)
+    until(lambda: managed.workers() - {first}, what="another worker")
+    (second,) = managed.workers() - {first}
+    os.kill(second, signal.SIGSTOP)  # before it can say that it is ready
+    identity = authority.issue(kind="ecdsa")
+    fds = [readable(identity.certificate), readable(identity.key)]
+    pending = server.call_later("ReplaceCertificate", "hhs", 0, 1, "", fds=fds)
+    for fd in fds:
+        os.close(fd)
+    until(lambda: vaults(managed) == ["vaultB"], what="the new vault to be kept, and the old one no longer")
+    os.kill(second, signal.SIGCONT)
+    pending.result()
+    until(lambda: can_talk(server, trusting), 30, "the new worker to serve")
+    assert ssl.PEM_cert_to_DER_cert(identity.certificate.read_text()) == shown(server, trusting)
+
+
+def vaults(managed) -> list:
+    return sorted(name.split("-")[0] for name in managed.manager.names() if name.startswith("vault"))
 
 
 def can_talk(server, context) -> bool:
