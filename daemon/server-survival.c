@@ -54,10 +54,12 @@ static void replace_worker(struct wsd_server *server, const struct wsd_kept_serv
       listens ? "the server's process ended while the service was away: all its connections are lost, and it is "
                 "started again"
               : "the server's process and its port were lost while the service was away: call Start to try again");
-  if (listens)
+  if (listens) {
     wsd_server_restart_later(server);
-  else
-    server->state = WSD_SERVER_FAILED;
+    return;
+  }
+  wsd_server_drop_vault(server);
+  server->state = WSD_SERVER_FAILED;
 }
 
 static void adopt_running(struct wsd_server *server, const struct wsd_kept_server *kept,
@@ -126,6 +128,9 @@ void wsd_server_let_go(struct wsd_server *server) {
   if (server->listener >= 0)
     close(server->listener); /* no shutdown: it lives on */
   server->listener = -1;
+  if (server->vault >= 0)
+    close(server->vault); /* kept on, and so is the one before it where the state names that */
+  server->vault = -1;
   wsd_server_cancel_replacement(server, text);
   g_clear_pointer(&server->preparation, wsd_preparation_free);
   if (server->start_call)
