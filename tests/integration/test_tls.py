@@ -6,6 +6,8 @@ import ctypes
 import errno
 import fcntl
 import os
+import pathlib
+import resource
 import signal
 import socket
 import ssl
@@ -269,6 +271,16 @@ def test_a_tls_worker_stays_small(release_build, new_service, new_app, identity,
     dirty = memory(worker)["Private_Dirty"]
     figure("private memory of a worker with TLS and five peers, MiB (dirty)", f"{dirty / 2**20:.2f} ({private / 2**20:.2f} with clean)")
     assert dirty <= 2.5 * 2**20
+
+
+def test_keys_lie_in_memory_that_is_never_swapped(app, service, identity):
+    if resource.getrlimit(resource.RLIMIT_MEMLOCK)[0] < 65536:
+        pytest.skip("this user may not lock memory")
+    served(app, identity)
+    until(lambda: len(service.workers()) == 1, what="the process that checked the certificate to be gone")
+    (worker,) = service.workers()
+    status = pathlib.Path(f"/proc/{worker}/status").read_text()
+    assert int(status.split("VmLck:")[1].split()[0]) >= 64, "kB"
 
 
 def test_a_start_with_tls_is_quick(release_build, new_service, new_app, identity, figure):

@@ -86,6 +86,11 @@ def test_a_hole_in_the_service_reaches_little_of_the_device(installed):
     exposure_is_at_most(installed, 11)
 
 
+def test_the_unit_lets_workers_lock_their_keys_into_memory(installed):
+    filters = re.findall(r"^SystemCallFilter=(.*)$", (installed / UNIT).read_text(), re.MULTILINE)
+    assert filters[-1].split() == ["mlock", "mlock2"], "taken away again behind what lets them"
+
+
 def test_ports_below_1024_cost_one_capability_and_nothing_else(installed, tmp_path):
     root = tmp_path / "root"
     shutil.copytree(installed, root, symlinks=True)
