@@ -171,6 +171,22 @@ def test_the_worker_is_locked_in_under_the_unit_too(television, conversations):
     assert filters[worker] == filters[television.main_process()] + 1, "the worker's own filter, on top of the unit's"
 
 
+def test_a_server_with_a_certificate_serves_under_the_unit_and_its_key_is_never_swapped(television, conversations):
+    pair = {"certificate": "/var/tmp/certificate.pem", "privateKey": "/var/tmp/key.pem"}
+    television.run("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", "/CN=localhost",
+                   "-keyout", pair["privateKey"], "-out", pair["certificate"])
+    television.run("chown", "viewer", *pair.values())
+    app = conversations(television, "echo_app.py", [[{**pair, "pingInterval": 0}]])
+    assert app.greeting["refusals"] == []
+    [port] = app.greeting["ports"]
+    shown = television.machine.run("sh", "-c", f"openssl s_client -brief -connect 127.0.0.1:{port} </dev/null").stderr
+    assert "Protocol version: TLSv1.3" in shown
+    until(lambda: len(television.workers()) == 1, "the process that checked the certificate to be gone")
+    [worker] = television.workers()
+    status = television.machine.path(f"/proc/{worker}/status").read_text()
+    assert int(re.search(r"^VmLck:\s*(\d+) kB$", status, re.MULTILINE).group(1)) >= 64
+
+
 def test_ports_below_1024_need_the_drop_in_that_is_shipped(television, conversations):
     low = [[{"serverPort": 80, "pingInterval": 0}]]
     [refusal] = conversations(television, "echo_app.py", low).greeting["refusals"]

@@ -22,6 +22,7 @@ from gi.repository import Gio, GLib  # noqa: E402
 BUS_NAME, ROOT, MANAGER, SERVER = "org.wsserver1", "/org/wsserver1", "org.wsserver1.Manager", "org.wsserver1.Server"
 CALLS_MAX = 60  # outstanding, of one client of the bus
 AGAIN_MS = 5
+FILES = ("certificate", "privateKey")  # of these Start options the value is a path here
 TYPES = {"serverPort": "q", "serverIP": "s", "maxConcurrentClientsNumber": "u", "maxConnectionsForOneClient": "u", "pingInterval": "u"}
 # What a call may answer around a crash of the service; then nobody knows whether it was carried out.
 AGAIN = ("org.freedesktop.DBus.Error.NoReply", "org.freedesktop.DBus.Error.ServiceUnknown", "org.freedesktop.DBus.Error.NameHasNoOwner")
@@ -51,15 +52,22 @@ class App:
         [path] = self.call(ROOT, MANAGER, "CreateServer")
         server = self.servers[path] = Server(self, path)
         try:
-            typed = {key: GLib.Variant(TYPES[key], value) for key, value in options.items()}
-            self.call(path, SERVER, "Start", GLib.Variant("(a{sv})", [typed]))
+            fds = Gio.UnixFDList()
+            typed = {key: self.handle(fds, value) if key in FILES else GLib.Variant(TYPES[key], value) for key, value in options.items()}
+            self.call(path, SERVER, "Start", GLib.Variant("(a{sv})", [typed]), fds)
             server.port = self.port(path)
         except GLib.Error:
             del self.servers[path]
             raise
 
-    def call(self, path, interface, member, arguments=None):
-        return self.bus.call_sync(BUS_NAME, path, interface, member, arguments, None, Gio.DBusCallFlags.NONE, 30000, None).unpack()
+    def handle(self, fds, path):
+        with open(path, "rb") as file:
+            return GLib.Variant("h", fds.append(file.fileno()))
+
+    def call(self, path, interface, member, arguments=None, fds=None):
+        answer, _fds = self.bus.call_with_unix_fd_list_sync(BUS_NAME, path, interface, member, arguments, None,
+                                                            Gio.DBusCallFlags.NONE, 30000, fds, None)
+        return answer.unpack()
 
     def port(self, path):
         [port] = self.call(path, "org.freedesktop.DBus.Properties", "Get", GLib.Variant("(ss)", [SERVER, "ServerPort"]))
