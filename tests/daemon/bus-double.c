@@ -28,10 +28,17 @@ static GDBusMessage *on_app_message(GDBusConnection *connection, GDBusMessage *m
   return NULL;
 }
 
-static GDBusConnection *connection_on(int fd, GDBusConnectionFlags flags) {
+static void on_connection(GObject *source, GAsyncResult *result, gpointer data) {
+  (void)source;
+  *(GDBusConnection **)data = g_dbus_connection_new_finish(result, NULL);
+  g_assert_nonnull(*(GDBusConnection **)data);
+}
+
+/* Both ends say who they are, which is when they agree on passing descriptors. */
+static void connect_on(int fd, GDBusConnectionFlags flags, const char *guid, GDBusConnection **connection) {
   g_autoptr(GSocket) socket = g_socket_new_from_fd(fd, NULL);
   g_autoptr(GSocketConnection) stream = g_socket_connection_factory_create_connection(socket);
-  return g_dbus_connection_new_sync(G_IO_STREAM(stream), NULL, flags, NULL, NULL, NULL);
+  g_dbus_connection_new(G_IO_STREAM(stream), guid, flags, NULL, NULL, on_connection, connection);
 }
 
 struct bus_double *bus_double_new(void) {
@@ -42,10 +49,11 @@ struct bus_double *bus_double_new(void) {
   bus->received = g_ptr_array_new_with_free_func(g_object_unref);
   bus->pings = g_ptr_array_new_with_free_func(g_object_unref);
   bus->ping_sender = DOUBLE_APP;
-  bus->daemon = connection_on(sockets[0], G_DBUS_CONNECTION_FLAGS_NONE);
-  bus->app = connection_on(sockets[1], G_DBUS_CONNECTION_FLAGS_NONE);
-  g_assert_nonnull(bus->daemon);
-  g_assert_nonnull(bus->app);
+  g_autofree char *guid = g_dbus_generate_guid();
+  connect_on(sockets[0], G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_SERVER, guid, &bus->daemon);
+  connect_on(sockets[1], G_DBUS_CONNECTION_FLAGS_AUTHENTICATION_CLIENT, NULL, &bus->app);
+  while (!bus->daemon || !bus->app)
+    g_main_context_iteration(NULL, TRUE);
   g_dbus_connection_add_filter(bus->app, on_app_message, bus, NULL);
   return bus;
 }

@@ -11,7 +11,10 @@ import time
 
 import pytest
 from blackbox.peer import Peer
+from cryptography import x509
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from cryptography.x509.name import _ASN1Type
+from cryptography.x509.oid import NameOID
 
 HANDSHAKE = 22
 KEY_UPDATE = bytes([24, 0, 0, 1, 0])  # RFC 8446 section 4.6.3: no answer wanted
@@ -77,3 +80,40 @@ def test_half_a_key_update_costs_no_processor_time_and_the_other_half_lets_messa
     assert processor_time(worker) - before < 0.2
     forger.send(HANDSHAKE, KEY_UPDATE[4:])
     assert forger.peer.read_message() == "late"
+
+
+NAMES = {
+    "NUL": ([(NameOID.COMMON_NAME, "root\0.example", _ASN1Type.UTF8String)], "CN=root\\00.example"),
+    "lines": ([(NameOID.COMMON_NAME, "a\r\nb", _ASN1Type.UTF8String)], "CN=a\\0D\\0Ab"),
+    "commas": ([(NameOID.COMMON_NAME, "a,CN=b", _ASN1Type.UTF8String)], "CN=a\\,CN=b"),
+    "wide characters": ([(NameOID.COMMON_NAME, "Ünï", _ASN1Type.BMPString)], "CN=Ünï"),
+    "several values": ([(NameOID.ORGANIZATION_NAME, "o", None), (NameOID.COMMON_NAME, "a", None), (NameOID.COMMON_NAME, "b", None)],
+                       "CN=b,CN=a,O=o"),
+    "none": ([], None),
+}
+
+
+def subject_seen(app, authority, monkeypatch, attributes) -> str | None:
+    """What the app is told of a peer whose certificate has that subject."""
+    name = x509.Name([x509.NameAttribute(oid, value, kind) for oid, value, kind in attributes])
+    with monkeypatch.context() as patch:
+        patch.setattr("blackbox.authority._name", lambda _common_name: name)
+        client = authority.issue("odd", client=True)
+    server = app.create_server()
+    authority.issue().start(server, authority.certificate)
+    with Peer(server.port, tls=authority.context(client)) as peer:
+        peer.assert_alive()
+        assert server.list_connections()[0][3].get("clientSubject") == server.wait("Connect").args[3].get("clientSubject")
+    return server.wait("Connect").args[3].get("clientSubject")
+
+
+@pytest.mark.parametrize("what", NAMES)
+def test_no_subject_can_pretend_to_be_another(app, authority, monkeypatch, what):
+    attributes, shown = NAMES[what]
+    assert subject_seen(app, authority, monkeypatch, attributes) == shown
+
+
+def test_a_subject_that_is_too_long_is_cut(app, authority, monkeypatch):
+    units = [(NameOID.ORGANIZATIONAL_UNIT_NAME, "ü" * 60, _ASN1Type.UTF8String) for _ in range(40)]
+    seen = subject_seen(app, authority, monkeypatch, units)
+    assert 1022 <= len(seen.rstrip("\ufffd").encode()) <= 1024 and seen.startswith("OU=üü")

@@ -215,6 +215,26 @@ static void test_what_follows_a_broken_record_is_never_taken_for_the_peer_s(void
   fixture_free(fixture);
 }
 
+/* As many small certificates as no file of an app can hold today: the bound stands behind that of the file. */
+static void test_too_many_clients_cas(void) {
+  const struct wsw_clock clock = {.milliseconds = read_clock};
+  struct wsw_tls tls;
+  struct pair pair = make_pair();
+  g_autoptr(GByteArray) many = g_byte_array_new();
+  const struct wsw_octets one = octets_of(pair.certificate);
+  struct wsw_secrets secrets = secrets_of(&pair);
+  g_assert_true(wsw_tls_init(&tls, WSW_TLS_1_2, &clock));
+  for (int i = 0; i < WSW_CLIENT_CAS_MAX - 1; i++)
+    g_byte_array_append(many, one.at, (guint)one.length);
+  secrets.client_ca = (struct wsw_octets){many->data, many->len};
+  g_assert_cmpstr(wsw_tls_load(&tls, &secrets, true), ==, NULL);
+  g_byte_array_append(many, one.at, (guint)one.length);
+  secrets.client_ca = (struct wsw_octets){many->data, many->len};
+  g_assert_cmpstr(wsw_tls_load(&tls, &secrets, true), ==, "clientCa: holds too many certificates");
+  wsw_tls_clear(&tls);
+  pair_clear(&pair);
+}
+
 /* --- Peers that keep no measure --- */
 
 static char *secret_line; /* what the client's traffic is encrypted with, as hexadecimal digits */
@@ -464,6 +484,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/tls/a bad certificate leaves the one before", test_a_bad_certificate_leaves_the_one_before);
   g_test_add_func("/tls/what follows a broken record is never taken for the peer's",
                   test_what_follows_a_broken_record_is_never_taken_for_the_peer_s);
+  g_test_add_func("/tls/more CAs of clients than may be are refused", test_too_many_clients_cas);
   g_test_add_func("/tls/a peer that renews keys without end is not listened to for long",
                   test_keys_renewed_without_end);
   g_test_add_func("/tls/a peer that sends tiny records lets others have their turn", test_tiny_records);
