@@ -91,9 +91,11 @@ static void adopt_idle(struct wsd_server *server, const struct wsd_kept_server *
   if (!was_active)
     return;
   server->state = WSD_SERVER_FAILED;
-  wsd_traffic_error(
-      server->traffic, WSD_ERROR_FAILED,
-      "the server's socket was lost while the service was away: the server has failed; call Start to try again");
+  wsd_traffic_error(server->traffic, WSD_ERROR_FAILED,
+                    g_str_equal(kept->state, "starting")
+                        ? "the start was interrupted by a restart of the service: call Start again"
+                        : "the server's socket was lost while the service was away: the server has failed; call Start "
+                          "to try again");
 }
 
 void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept,

@@ -39,6 +39,20 @@ static const char *gather(struct wsw_server *server, const struct wsc_control_re
   return fault;
 }
 
+/* The key goes in without its password: to derive a key from a password may take long, and the process that serves has no time. */
+static const char *keep(const struct wsw_server *server, const struct wsw_secrets *secrets, int vault) {
+  struct wsw_secrets opened = {0}, kept = *secrets;
+  if (secrets->password.length && !wsw_tls_open_key(&server->tls, &opened))
+    return "the private key cannot be kept";
+  if (secrets->password.length) {
+    kept.key = opened.key;
+    kept.password = (struct wsw_octets){0};
+  }
+  const char *fault = wsw_vault_write(vault, &kept);
+  wsw_secrets_clear(&opened);
+  return fault;
+}
+
 const char *wsw_certificates_prepare(struct wsw_server *server, const struct wsc_control_record *record, const int *fds,
                                      size_t count) {
   struct wsw_secrets secrets = {0};
@@ -50,7 +64,7 @@ const char *wsw_certificates_prepare(struct wsw_server *server, const struct wsc
   if (!fault)
     fault = wsw_tls_load(&server->tls, &secrets, true);
   if (!fault)
-    fault = wsw_vault_write(fds[VAULT], &secrets);
+    fault = keep(server, &secrets, fds[VAULT]);
   wsw_secrets_clear(&secrets);
   return fault;
 }

@@ -82,8 +82,9 @@
 #define WSW_IDLE_HANDSHAKES_MAX                                                                                        \
   32u /* handshake messages behind the handshake (key updates) with no data between them */
 #define WSW_TLS_READ_MAX                                                                                               \
-  (2u * WSW_RECEIVE_ROOM)     /* octets taken off the socket in one read of a peer, which may be many tiny records */
-#define WSW_SUBJECT_MAX 1024u /* octets of a peer's subject; cut beyond */
+  (2u * WSW_RECEIVE_ROOM)       /* octets taken off the socket in one read of a peer, which may be many tiny records */
+#define WSW_TLS_READ_UNIT 4096u /* in which that is counted */
+#define WSW_SUBJECT_MAX 1024u   /* octets of a peer's subject; cut beyond */
 
 /* Descriptors. */
 #define WSW_DESCRIPTORS_RESERVED 32u /* of the limit, for everything that is not a peer */

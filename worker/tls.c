@@ -8,6 +8,7 @@
 #include <openssl/ssl.h>
 #include <openssl/x509v3.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* RFC 9325 section 4.2: ephemeral key exchange, authenticated encryption. The suites of TLS 1.3 are all of that kind. */
@@ -287,6 +288,23 @@ const char *wsw_tls_load(struct wsw_tls *tls, const struct wsw_secrets *secrets,
   SSL_CTX_free(tls->context); /* its connections hold it as long as they need it */
   tls->context = loading.context;
   return NULL;
+}
+
+bool wsw_tls_open_key(const struct wsw_tls *tls, struct wsw_secrets *key) {
+  BIO *writer = BIO_new(BIO_s_secmem());
+  char *octets = NULL;
+  bool written =
+      writer && PEM_write_bio_PrivateKey(writer, SSL_CTX_get0_privatekey(tls->context), NULL, NULL, 0, NULL, NULL) == 1;
+  long length = written ? BIO_get_mem_data(writer, &octets) : 0;
+  bool fits = length > 0 && length <= (long)WSC_PEM_MAX;
+  *key = (struct wsw_secrets){.memory = fits ? malloc((size_t)length) : NULL, .size = fits ? (size_t)length : 0};
+  if (key->memory) {
+    memcpy(key->memory, octets, key->size);
+    key->key = (struct wsw_octets){key->memory, key->size};
+  }
+  BIO_free(writer);
+  ERR_clear_error();
+  return key->memory != NULL;
 }
 
 size_t wsw_tls_subject(const struct ssl_st *connection, char *text, size_t size) {

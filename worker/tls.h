@@ -41,5 +41,9 @@ void wsw_tls_clear(struct wsw_tls *tls);
  * is its peers' to judge. */
 const char *wsw_tls_load(struct wsw_tls *tls, const struct wsw_secrets *secrets, bool fresh);
 
+/* The private key that was loaded, as a PEM file without password, which is the caller's to clear. False without memory, and for a
+ * key that does not fit a vault. */
+bool wsw_tls_open_key(const struct wsw_tls *tls, struct wsw_secrets *key);
+
 /* The subject of the certificate that the peer proved to be its own (RFC 4514 form), cut to `size` octets; 0 without one. */
 size_t wsw_tls_subject(const struct ssl_st *connection, char *text, size_t size);

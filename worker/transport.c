@@ -3,6 +3,7 @@
 
 #include "worker/limits.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <openssl/err.h>
 #include <openssl/ssl.h>
@@ -47,6 +48,16 @@ static void on_message(int writing, int version, int type, const void *octets, s
     transport->idle_handshakes++;
 }
 
+static uint8_t units_read(BIO *bio) {
+  return (uint8_t)(BIO_number_read(bio) / WSW_TLS_READ_UNIT);
+}
+
+/* One octet counts it, since one read is far from 256 units. */
+static bool has_had_its_share(const struct wsw_transport *transport, BIO *bio) {
+  static_assert(2 * WSW_TLS_READ_MAX / WSW_TLS_READ_UNIT <= UINT8_MAX, "it must not come round");
+  return (uint8_t)(units_read(bio) - transport->reads_from) >= WSW_TLS_READ_MAX / WSW_TLS_READ_UNIT;
+}
+
 /*
  * Asked before TLS takes octets off the socket. While a peer sends what carries no data (key updates, or attempts to renegotiate), OpenSSL
  * goes on reading by itself as long as there is something: so there is nothing any more when it has had its share.
@@ -60,7 +71,7 @@ static long on_reading(BIO *bio, int operation, const char *room, size_t size, i
   (void)done;
   const struct wsw_transport *transport = (const void *)BIO_get_callback_arg(bio);
   if (operation != BIO_CB_READ ||
-      (BIO_number_read(bio) < transport->read_until && transport->idle_handshakes <= WSW_IDLE_HANDSHAKES_MAX))
+      (!has_had_its_share(transport, bio) && transport->idle_handshakes <= WSW_IDLE_HANDSHAKES_MAX))
     return result;
   BIO_clear_retry_flags(bio);
   BIO_set_retry_read(bio);
@@ -68,7 +79,7 @@ static long on_reading(BIO *bio, int operation, const char *room, size_t size, i
 }
 
 static void allow_reading(struct wsw_transport *transport) {
-  transport->read_until = BIO_number_read(SSL_get_rbio(transport->tls)) + WSW_TLS_READ_MAX;
+  transport->reads_from = units_read(SSL_get_rbio(transport->tls));
 }
 
 static ssize_t fail(struct wsw_transport *transport, int8_t verdict) {

@@ -28,7 +28,8 @@ struct wsw_transport {
   bool wants_writable : 1; /* see above */
   bool wants_readable : 1; /* see above */
   uint8_t idle_handshakes; /* handshake messages in a row, see WSW_IDLE_HANDSHAKES_MAX */
-  uint64_t read_until;     /* of the octets that TLS takes off the socket, counted since the beginning */
+  uint8_t
+      reads_from; /* how much TLS had taken off the socket when it began to read, in WSW_TLS_READ_UNIT, modulo 256 */
 };
 
 enum {

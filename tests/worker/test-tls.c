@@ -403,6 +403,30 @@ static void test_sending_waits_for_half_a_renewal(void) {
 
 /* --- The vault --- */
 
+static void test_a_key_is_opened_once(void) {
+  const struct wsw_clock clock = {.milliseconds = read_clock};
+  struct wsw_tls tls;
+  struct pair pair = make_pair();
+  struct wsw_secrets secrets = secrets_of(&pair), opened;
+  BIO *file = BIO_new_mem_buf(secrets.key.at, (int)secrets.key.length);
+  EVP_PKEY *key = PEM_read_bio_PrivateKey(file, NULL, NULL, NULL);
+  BIO_free(file);
+  file = BIO_new(BIO_s_mem());
+  g_assert_cmpint(PEM_write_bio_PrivateKey(file, key, EVP_aes_256_cbc(), NULL, 0, NULL, (void *)"secret"), ==, 1);
+  EVP_PKEY_free(key);
+  g_autoptr(GBytes) encrypted = take_bytes(file);
+  const struct wsw_secrets closed = {
+      .certificate = secrets.certificate, .key = octets_of(encrypted), .password = {(const uint8_t *)"secret", 6}};
+  g_assert_true(wsw_tls_init(&tls, WSW_TLS_1_2, &clock));
+  g_assert_cmpstr(wsw_tls_load(&tls, &closed, true), ==, NULL);
+  g_assert_true(wsw_tls_open_key(&tls, &opened));
+  secrets.key = opened.key;
+  g_assert_cmpstr(wsw_tls_load(&tls, &secrets, true), ==, NULL); /* needs no password any more */
+  wsw_secrets_clear(&opened);
+  wsw_tls_clear(&tls);
+  pair_clear(&pair);
+}
+
 static int new_vault(void) {
   int fd = memfd_create("vault", MFD_CLOEXEC);
   g_assert_cmpint(ftruncate(fd, WSC_VAULT_SIZE), ==, 0);
@@ -490,6 +514,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/tls/a peer that sends tiny records lets others have their turn", test_tiny_records);
   g_test_add_func("/tls/half a renewal of keys does not make the worker turn in circles",
                   test_sending_waits_for_half_a_renewal);
+  g_test_add_func("/tls/a key with a password is opened once", test_a_key_is_opened_once);
   g_test_add_func("/tls/the vault gives back what was put in", test_the_vault_gives_back_what_was_put_in);
   g_test_add_func("/tls/a vault that lies is refused", test_a_vault_that_lies_is_refused);
   g_test_add_func("/tls/keys lie where they are not swapped or left behind", test_keys_lie_in_the_secure_heap);
