@@ -50,6 +50,10 @@ bool wsp_connection_compress(struct wsp_connection *connection, const struct wsp
   return connection->deflate != NULL;
 }
 
+bool wsp_connection_compresses(const struct wsp_connection *connection) {
+  return connection->deflate != NULL;
+}
+
 /* When no message will be read or sent any more. */
 static void free_deflate(struct wsp_connection *connection) {
   if (!connection->deflate)

@@ -103,6 +103,7 @@ struct wsp_connection {
 void wsp_connection_init(struct wsp_connection *connection, enum wsp_role role, struct wsp_settings *settings);
 /* Compresses from here on, both ways, on the agreed terms. False without memory; the settings must have a pool. */
 bool wsp_connection_compress(struct wsp_connection *connection, const struct wsp_deflate_terms *terms);
+bool wsp_connection_compresses(const struct wsp_connection *connection);
 /* Frees what the connection holds; a zeroed one, or one cleared before, holds nothing. */
 void wsp_connection_clear(struct wsp_connection *connection);
 

@@ -4,10 +4,12 @@
 #pragma once
 
 /* One wake-up: enough to be fast, little enough to be fair. */
-#define WSW_READY_PER_WAKE 256    /* descriptors handled in one wake-up */
-#define WSW_ACCEPTS_PER_WAKE 64   /* connections accepted in one wake-up */
-#define WSW_READS_PER_WAKE 4      /* reads of one peer, or of the channel, in one wake-up */
-#define WSW_RECEIVE_ROOM 65536    /* octets of one read of a peer: one buffer for the whole process */
+#define WSW_READY_PER_WAKE 256  /* descriptors handled in one wake-up */
+#define WSW_ACCEPTS_PER_WAKE 64 /* connections accepted in one wake-up */
+#define WSW_READS_PER_WAKE 4    /* reads of one peer, or of the channel, in one wake-up */
+#define WSW_RECEIVE_ROOM 65536  /* octets of one read of a peer: one buffer for the whole process */
+#define WSW_COMPRESSED_ROOM                                                                                            \
+  4096u /* the same of a peer that compresses: octets that may have been a thousand times as many */
 #define WSW_CORK_MAX (256u << 10) /* octets gathered for one peer before they are written within the wake-up */
 #define WSW_CHANNEL_DRAIN_MAX 16u /* MiB read at most from a channel that is being replaced */
 #define WSW_CONTROL_PER_WAKE 16   /* control records handled in one wake-up */

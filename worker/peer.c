@@ -466,17 +466,24 @@ static void lose(struct wsw_peer *peer, bool broken) {
     wsw_peer_drop(peer);
 }
 
-static ssize_t receive(struct wsw_peer *peer) {
+/* What is read at once is handled at once, so it is little where it may inflate to much: others have their turn between. */
+static size_t room_for(const struct wsw_peer *peer) {
+  bool compresses = peer->state == WSW_PEER_OPEN && wsp_connection_compresses(&peer->connection);
+  return compresses ? WSW_COMPRESSED_ROOM : sizeof peer->server->received;
+}
+
+static ssize_t receive(struct wsw_peer *peer, size_t room) {
   struct wsw_server *server = peer->server;
   bool is_over = peer->state == WSW_PEER_ENDING || peer->state == WSW_PEER_LINGERING;
-  return is_over ? wsw_transport_discard(&peer->transport, server->received, sizeof server->received)
-                 : wsw_transport_receive(&peer->transport, server->received, sizeof server->received);
+  return is_over ? wsw_transport_discard(&peer->transport, server->received, room)
+                 : wsw_transport_receive(&peer->transport, server->received, room);
 }
 
 static void read_some(struct wsw_peer *peer) {
   struct wsw_server *server = peer->server;
   for (int i = 0; i < WSW_READS_PER_WAKE && is_read(peer); i++) {
-    ssize_t length = receive(peer);
+    size_t room = room_for(peer);
+    ssize_t length = receive(peer, room);
     if (length == WSW_TRANSPORT_AGAIN)
       break;
     if (length <= 0) {
@@ -484,7 +491,7 @@ static void read_some(struct wsw_peer *peer) {
       return;
     }
     take_octets(peer, server->received, (size_t)length);
-    if ((size_t)length < sizeof server->received)
+    if ((size_t)length < room)
       break;
   }
   if (peer->blocked && peer->transport.wants_readable)

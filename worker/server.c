@@ -192,10 +192,10 @@ static void resume(struct wsw_server *server) {
     return;
   server->paused = false;
   server->resumed_at = server->loop.now;
+  wsw_listener_refresh(server); /* first: it has its turn before a peer's octets fill the backlog anew */
   struct wsw_peer *peer;
   while ((peer = wsw_peers_resume_one(&server->peers)))
     wsw_peer_refresh(peer);
-  wsw_listener_refresh(server);
 }
 
 /* --- Stop --- */
