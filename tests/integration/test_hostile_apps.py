@@ -55,10 +55,10 @@ def test_a_hundred_calls_at_once_are_all_answered_in_order(server):
 def test_descriptors_that_come_with_a_call_are_not_kept(service, app):
     server = app.create_server()
     read_end, write_end = os.pipe()
-    expect_error("Failed", server.start, [read_end], certificate=Variant("h", 0))
+    expect_error("CertificateNotFound", server.start, [read_end], certificate=Variant("h", 0))
     before = service.open_descriptors()
     for _ in range(50):
-        expect_error("Failed", server.start, [read_end] * 4, certificate=Variant("h", 0), privateKey=Variant("h", 1))
+        expect_error("InvalidArgument", server.start, [read_end] * 4, certificate=Variant("h", 0), privateKey=Variant("h", 1))
         error_of(server.call, "Stop", fds=[read_end] * 16)
         error_of(server.call, "NoSuchMember", fds=[read_end])
         error_of(server.call, "ReplaceCertificate", "hhs", 0, 1, "", fds=[read_end, read_end])

@@ -18,13 +18,13 @@ def total(reports: list, key: str) -> int:
     return sum(report[key] for report in reports)
 
 
-def nothing_lost(peers: dict) -> None:
+def nothing_lost(peers: dict, app) -> None:
     assert peers["ended"] == [], "connections were dropped"
-    assert peers["faults"] == [], "messages were lost or out of order"
+    assert peers["faults"] == [], f"messages were lost or out of order; the apps: {app.ask()}"
     assert peers["anew_failed"] == [], "a new connection was refused"
 
 
-def interrupted(television, peers, what) -> float:
+def interrupted(television, peers, app, what) -> float:
     """Does `what` again and again at random moments; returns the worst pause in milliseconds that a peer saw."""
     peers.ask()
     for _ in range(TIMES):
@@ -32,7 +32,7 @@ def interrupted(television, peers, what) -> float:
         what()
     until(lambda: television.show("ActiveState") == "active", "the service to run")
     report = peers.ask()
-    nothing_lost(report)
+    nothing_lost(report, app)
     return max(report["worst_ms"], report["anew_worst_ms"])
 
 
@@ -43,18 +43,18 @@ def test_no_connection_and_no_message_is_lost_over_restarts_and_crashes(televisi
     workers = television.workers()
     restarts = int(television.show("NRestarts"))
 
-    pause = interrupted(television, peers, lambda: television.systemctl("restart", "wsserverd"))
+    pause = interrupted(television, peers, app, lambda: television.systemctl("restart", "wsserverd"))
     after_restarts = app.ask()
     assert total(after_restarts, "recovered") == total(after_restarts, "repeats") == 0, "a plain restart repeated events"
     assert [report["errors"] for report in after_restarts] == [{}] * 4, "a plain restart failed calls"
     figure(f"{television.bus}: worst pause in {TIMES} restarts, undisturbed", f"{pause:.0f} ms, {undisturbed:.0f} ms")
 
-    pause = interrupted(television, peers, television.crash)
+    pause = interrupted(television, peers, app, television.crash)
     figure(f"{television.bus}: worst pause in {TIMES} crashes", f"{pause:.0f} ms")
     assert int(television.show("NRestarts")) - restarts >= TIMES / 2, "the service was hardly ever killed"
 
     end = peers.ask("finish")
-    nothing_lost(end)
+    nothing_lost(end, app)
     assert end["missing"] == 0 and end["received"] == end["sent"] > 0
     reports = app.ask()
     assert [report["faults"] for report in reports] == [[]] * 4
