@@ -133,10 +133,10 @@ static const char *pidfd_fault(int fd) {
   return syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0 || errno == ESRCH ? NULL : "it is not a pidfd";
 }
 
-enum kind { CONTROL, LISTENER, PIDFD, VAULT };
+enum kind { CONTROL, LISTENER, PIDFD, VAULT, CHANNEL };
 
 static const char *kind_name(enum kind kind, const struct wsd_kept_server *server) {
-  static const char *const names[] = {"control", "listener", "pidfd"};
+  static const char *const names[] = {"control", "listener", "pidfd", NULL, "channel"};
   return kind == VAULT ? wsd_server_vault_kind(&server->options) : names[kind];
 }
 
@@ -148,6 +148,9 @@ static const char *kind_fault(enum kind kind, int fd, const struct wsd_kept_serv
     return listener_fault(fd, &server->options);
   case PIDFD:
     return pidfd_fault(fd);
+  case CHANNEL:
+    return socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == SOCK_STREAM ? NULL
+                                                                                                : "it is not a channel";
   default:
     return wsd_vault_fault(fd);
   }
@@ -217,6 +220,7 @@ static void adopt(struct wsd_adoption *adoption, const struct wsd_kept_server *k
       .listener = take(adoption, LISTENER, kept),
       .pidfd = take(adoption, PIDFD, kept),
       .vault = kept->options.tls ? take(adoption, VAULT, kept) : -1,
+      .channel = take(adoption, CHANNEL, kept),
   };
   wsd_server_adopt(server, kept, &remains);
 }

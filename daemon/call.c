@@ -42,6 +42,13 @@ void wsd_call_return(struct wsd_call *call, GVariant *values) {
   end(call, reply);
 }
 
+void wsd_call_return_with_fds(struct wsd_call *call, GVariant *values, GUnixFDList *fds) {
+  GDBusMessage *reply = g_dbus_message_new_method_reply(call->message);
+  g_dbus_message_set_body(reply, values);
+  g_dbus_message_set_unix_fd_list(reply, fds);
+  end(call, reply);
+}
+
 void wsd_call_fail(struct wsd_call *call, enum wsd_error code, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);

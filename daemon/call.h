@@ -8,6 +8,7 @@
 
 #include "daemon/error.h"
 
+#include <gio/gunixfdlist.h>
 #include <stdbool.h>
 
 struct wsd_app;
@@ -22,6 +23,8 @@ struct wsd_call {
 /* `message` is a method call whose signature was checked. */
 struct wsd_call *wsd_call_new(struct wsd_app *app, GDBusConnection *connection, GDBusMessage *message);
 
+/* As below, with descriptors, which stay the caller's. */
+void wsd_call_return_with_fds(struct wsd_call *call, GVariant *values, GUnixFDList *fds);
 /* Answers with `values`, a tuple (floating references are taken), or NULL for no values. */
 void wsd_call_return(struct wsd_call *call, GVariant *values);
 G_GNUC_PRINTF(3, 4) void wsd_call_fail(struct wsd_call *call, enum wsd_error code, const char *format, ...);

@@ -6,6 +6,7 @@
 #include "daemon/limits.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <glib-unix.h>
 #include <poll.h>
 #include <sys/socket.h>
@@ -236,6 +237,10 @@ guint64 wsd_channel_written(const struct wsd_channel *channel) {
 
 void wsd_channel_on_written(struct wsd_channel *channel, void (*written)(void *user)) {
   channel->on_written = written;
+}
+
+int wsd_channel_duplicate(const struct wsd_channel *channel) {
+  return fcntl(channel->fd, F_DUPFD_CLOEXEC, 3);
 }
 
 gsize wsd_channel_queued(const struct wsd_channel *channel) {

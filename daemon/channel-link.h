@@ -34,6 +34,9 @@ guint64 wsd_channel_written(const struct wsd_channel *channel);
 void wsd_channel_on_written(struct wsd_channel *channel, void (*written)(void *user));
 gsize wsd_channel_queued(const struct wsd_channel *channel);
 
+/* -1 with errno. The link at its other side ends when this is closed, too. */
+int wsd_channel_duplicate(const struct wsd_channel *channel);
+
 void wsd_channel_resume(struct wsd_channel *channel);
 /* Writes what is queued, waiting for the worker to read for at most so long. False when something is left. */
 bool wsd_channel_flush(struct wsd_channel *channel, int timeout_ms);

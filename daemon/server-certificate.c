@@ -108,7 +108,7 @@ static gboolean on_worker_late(gpointer data) {
 
 /* The worker that got the vault before this one, though it may not be ready yet; one that is not configured yet gets this one. */
 static struct wsd_worker *configured_worker(const struct wsd_server *server) {
-  return server->worker_channel < 0 ? server->worker : NULL;
+  return server->introducing ? NULL : server->worker;
 }
 
 /* The new vault is safe. */

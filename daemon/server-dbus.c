@@ -18,6 +18,7 @@ FORWARD(broadcast)
 FORWARD(close)
 FORWARD(acknowledge)
 FORWARD(release)
+FORWARD(open_channel)
 FORWARD(replace_certificate)
 #undef FORWARD
 
@@ -30,12 +31,6 @@ static void list_all_connections(struct wsd_service *service, const struct wsd_o
     wsd_call_fail(call, WSD_ERROR_NOT_RUNNING, "the server is %s; call Start first", wsd_server_state_name(state));
 }
 
-static void open_channel(struct wsd_service *service, const struct wsd_object *object, struct wsd_call *call) {
-  (void)service;
-  (void)object;
-  wsd_call_fail(call, WSD_ERROR_FAILED, "OpenChannel: not available in this version; use the signals and Send");
-}
-
 const struct wsd_method wsd_server_methods[] = {
     {"Start", WSD_FOR_OWNER, handle_start},
     {"Stop", WSD_FOR_OWNER_AND_ADMINISTRATORS, handle_stop},
@@ -43,7 +38,7 @@ const struct wsd_method wsd_server_methods[] = {
     {"Broadcast", WSD_FOR_OWNER, handle_broadcast},
     {"Close", WSD_FOR_OWNER_AND_ADMINISTRATORS, handle_close},
     {"ListAllConnections", WSD_FOR_OWNER_AND_ADMINISTRATORS, list_all_connections},
-    {"OpenChannel", WSD_FOR_OWNER, open_channel},
+    {"OpenChannel", WSD_FOR_OWNER, handle_open_channel},
     {"Acknowledge", WSD_FOR_OWNER, handle_acknowledge},
     {"ReplaceCertificate", WSD_FOR_OWNER, handle_replace_certificate},
     {"Release", WSD_FOR_OWNER, handle_release},
@@ -74,9 +69,8 @@ static GVariant *get_port(const struct wsd_server *server) {
 static GVariant *get_tls(const struct wsd_server *server) {
   return g_variant_new_boolean(wsd_server_options(server)->tls);
 }
-static GVariant *get_false(const struct wsd_server *server) {
-  (void)server;
-  return g_variant_new_boolean(FALSE);
+static GVariant *get_channel_open(const struct wsd_server *server) {
+  return g_variant_new_boolean(wsd_server_channel_is_open(server));
 }
 static GVariant *get_protocol(const struct wsd_server *server) {
   return g_variant_new_string(text_or_empty(wsd_server_options(server)->protocol));
@@ -87,7 +81,7 @@ static const struct {
   GVariant *(*get)(const struct wsd_server *server);
 } known[] = {
     {"State", get_state},     {"Owner", get_owner}, {"AppId", get_app_id},      {"ServerIP", get_ip},
-    {"ServerPort", get_port}, {"Tls", get_tls},     {"Protocol", get_protocol}, {"ChannelOpen", get_false},
+    {"ServerPort", get_port}, {"Tls", get_tls},     {"Protocol", get_protocol}, {"ChannelOpen", get_channel_open},
 };
 
 static const struct {

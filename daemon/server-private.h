@@ -23,10 +23,15 @@ struct wsd_server {
   int vault;                          /* -1: none */
   struct wsd_preparation *preparation;
   struct wsd_replacement *replacement;
-  int listener; /* -1: none */
+  bool by_channel;               /* this run, or the next one, goes past the bus: no event signals, no Send */
+  bool channel_open;             /* the app has its end, as far as we know */
+  int app_channel;               /* the worker's end of it while no worker has it; else -1 */
+  struct wsd_handover *handover; /* an OpenChannel under way */
+  int listener;                  /* -1: none */
   struct wsd_worker *worker;
   bool worker_ready;
   guint64 generation;    /* of the last worker; never reused, so that connection ids are not */
+  bool introducing;      /* the worker runs, and is not configured yet */
   int worker_channel;    /* the worker's end of its channel, until it is handed over; else -1 */
   guint64 events_before; /* event signals sent before the worker's first */
   bool settled;          /* nothing that was sent will be repeated by the worker */
@@ -61,6 +66,21 @@ void wsd_server_drop_vault(struct wsd_server *server);
 void wsd_server_check_certificate(struct wsd_server *server);
 /* Answers a ReplaceCertificate under way. */
 void wsd_server_cancel_replacement(struct wsd_server *server, const char *text);
+
+/* server-channel.c */
+
+/* Gives a fresh worker the channel that waits for it, where one does. */
+bool wsd_server_attach_app_channel(struct wsd_server *server);
+/* Drops the end that waits for a worker. */
+void wsd_server_drop_app_channel(struct wsd_server *server);
+/* The next run is by signals again, unless the app opens a channel for it. */
+void wsd_server_forget_channel(struct wsd_server *server);
+void wsd_server_cancel_handover(struct wsd_server *server, const char *text);
+/* Where the server has a channel, the call is answered with ChannelInUse. */
+bool wsd_server_uses_channel(struct wsd_server *server, struct wsd_call *call);
+void wsd_server_close_past_channel(struct wsd_server *server, struct wsd_call *call);
+/* The app closed its end, or broke its rules. */
+void wsd_server_on_app_channel_ended(struct wsd_server *server, const char *text);
 
 /* server-worker.c */
 

@@ -17,6 +17,8 @@ void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server
   kept->state = g_strdup(wsd_server_state_name(server->state));
   wsd_start_options_copy(&kept->options, &server->options);
   kept->generation = server->generation;
+  kept->by_channel = server->by_channel;
+  kept->channel_open = server->channel_open;
   kept->worker_version = WSC_CONTROL_VERSION;
   kept->worker_last_request = server->worker ? wsd_worker_last_request(server->worker) : 0;
   kept->events_before = server->worker ? server->events_before : wsd_traffic_emitted(server->traffic);
@@ -67,6 +69,9 @@ static void adopt_running(struct wsd_server *server, const struct wsd_kept_serve
   server->state = WSD_SERVER_RUNNING;
   server->listener = remains->listener;
   server->vault = remains->vault;
+  server->by_channel = kept->by_channel;
+  server->channel_open = kept->channel_open;
+  server->app_channel = remains->channel;
   if (!wsd_server_adopt_worker(server, kept, remains->control, remains->pidfd))
     replace_worker(server, kept, remains->control, remains->pidfd);
   if (g_str_equal(kept->state, "stopping") && server->state == WSD_SERVER_RUNNING)
@@ -84,6 +89,8 @@ static void adopt_idle(struct wsd_server *server, const struct wsd_kept_server *
     wsd_server_keep_no_longer(server, kinds[i]);
   }
   wsd_traffic_restore(server->traffic, kept->events_before);
+  server->app_channel = remains->channel;
+  server->by_channel = server->channel_open = remains->channel >= 0;
   bool was_active = g_str_equal(kept->state, "running") || g_str_equal(kept->state, "starting");
   server->state = g_str_equal(kept->state, "created")  ? WSD_SERVER_CREATED
                   : g_str_equal(kept->state, "failed") ? WSD_SERVER_FAILED
@@ -133,6 +140,10 @@ void wsd_server_let_go(struct wsd_server *server) {
   if (server->vault >= 0)
     close(server->vault); /* kept on, and so is the one before it where the state names that */
   server->vault = -1;
+  if (server->app_channel >= 0)
+    close(server->app_channel);
+  server->app_channel = -1;
+  wsd_server_cancel_handover(server, text);
   wsd_server_cancel_replacement(server, text);
   g_clear_pointer(&server->preparation, wsd_preparation_free);
   if (server->start_call)

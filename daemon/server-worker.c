@@ -47,7 +47,9 @@ void wsd_server_drop_worker(struct wsd_server *server) {
     wsd_server_keep_no_longer(server, "pidfd");
   }
   wsd_server_close_worker_channel(server);
-  server->worker_ready = false;
+  server->worker_ready = server->introducing = false;
+  if (server->app_channel < 0)
+    server->channel_open = false; /* it ended with the worker */
   wsd_traffic_detach(server->traffic);
   g_clear_pointer(&server->worker, wsd_worker_free);
   server->counters.connections = 0;
@@ -96,9 +98,11 @@ struct introduction {
 static void on_worker_kept(void *user) {
   g_autofree struct introduction *introduction = user;
   struct wsd_server *server = introduction->server;
-  if (server->worker && server->worker_channel >= 0 && server->generation == introduction->generation) {
+  if (server->worker && server->introducing && server->generation == introduction->generation) {
     struct wsd_worker_settings settings = worker_settings(server);
+    server->introducing = false;
     wsd_worker_configure(server->worker, &settings, server->listener, server->worker_channel);
+    wsd_server_attach_app_channel(server);
     wsd_server_close_worker_channel(server);
   }
   wsd_server_unref(server);
@@ -121,23 +125,26 @@ static bool open_channel(int channel[2], GError **error) {
 
 /* Starts a worker on the listener. When it cannot even be spawned, there is no worker and `error` says why. */
 bool wsd_server_start_worker(struct wsd_server *server, GError **error) {
-  int channel[2];
+  int channel[2] = {-1, -1};
   if (server->options.tls && server->vault < 0) { /* never without what peers were promised */
     g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "the server's certificate is lost; call Stop, then Start with it");
     return false;
   }
-  if (!open_channel(channel, error))
+  if (!server->by_channel && !open_channel(channel, error))
     return false;
   server->worker = wsd_worker_spawn(server->service->worker_path, &worker_events, server, error);
-  if (!server->worker) {
+  if (!server->worker && !server->by_channel) {
     close(channel[0]);
     close(channel[1]);
-    return false;
   }
+  if (!server->worker)
+    return false;
   server->generation++;
   server->events_before = wsd_traffic_emitted(server->traffic);
   server->worker_channel = channel[1];
-  wsd_traffic_attach(server->traffic, channel[0], server->generation, server->options.max_message);
+  server->introducing = true;
+  if (!server->by_channel)
+    wsd_traffic_attach(server->traffic, channel[0], server->generation, server->options.max_message);
   server->timer = g_timeout_add(server->service->timing.ready_timeout, on_ready_timeout, server);
   introduce_worker(server);
   return true;
@@ -167,11 +174,12 @@ static void on_failed(void *user, guint32 number, const char *text) {
   g_warning("server %" G_GUINT64_FORMAT ": its worker could not start: %s", server->number, text);
 }
 
-/* The worker goes on; it gets a fresh channel, for the old one may end in half a record. */
+/* The worker goes on. Where the channel was ours it gets a fresh one, for the old one may end in half a record. */
 bool wsd_server_adopt_worker(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int pidfd) {
   int channel[2];
   g_autoptr(GError) error = NULL;
-  if (control < 0 || kept->worker_version != WSC_CONTROL_VERSION || !open_channel(channel, &error))
+  if (control < 0 || kept->worker_version != WSC_CONTROL_VERSION ||
+      (!server->by_channel && !open_channel(channel, &error)))
     return false;
   server->worker = wsd_worker_adopt(control, pidfd, &worker_events, server);
   if (kept->worker_last_request)
@@ -179,9 +187,15 @@ bool wsd_server_adopt_worker(struct wsd_server *server, const struct wsd_kept_se
   server->worker_ready = true;
   server->ready_at = g_get_monotonic_time();
   server->events_before = kept->events_before;
+  server->timer = g_timeout_add(server->service->timing.ready_timeout, on_ready_timeout, server);
+  if (server->by_channel) {
+    wsd_traffic_restore(server->traffic, kept->events_before);
+    wsd_server_attach_app_channel(server);
+    wsd_worker_synchronise(server->worker);
+    return true;
+  }
   wsd_traffic_adopt(server->traffic, channel[0], server->generation, server->options.max_message, kept->events_before,
                     kept->settled);
-  server->timer = g_timeout_add(server->service->timing.ready_timeout, on_ready_timeout, server);
   struct wsd_worker_settings settings = worker_settings(server);
   wsd_worker_attach(server->worker, &settings, channel[1]);
   close(channel[1]);
@@ -242,11 +256,20 @@ static void on_gone(void *user) {
   wsd_server_restart_later(server);
 }
 
+/* The worker says so of the channel that it has: ours, or an app's. */
+static void on_channel_ended(void *user, const char *text) {
+  struct wsd_server *server = user;
+  if (server->by_channel)
+    wsd_server_on_app_channel_ended(server, text);
+  else
+    wsd_server_on_traffic_ended(server, text);
+}
+
 static const struct wsd_worker_events worker_events = {
     .ready = on_ready,
     .failed = on_failed,
     .stopped = on_stopped,
-    .channel_ended = wsd_server_on_traffic_ended,
+    .channel_ended = on_channel_ended,
     .gone = on_gone,
 };
 

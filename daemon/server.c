@@ -22,7 +22,7 @@ struct wsd_server *wsd_server_new(struct wsd_service *service, struct wsd_app *a
   app->server_count++;
   server->number = number;
   server->path = g_strdup_printf(WSD_SERVERS_PATH "/%" G_GUINT64_FORMAT, number);
-  server->listener = server->worker_channel = server->vault = -1;
+  server->listener = server->worker_channel = server->vault = server->app_channel = -1;
   server->traffic = wsd_traffic_new(app->delivery, server->path, &traffic_events, server);
   server->query = wsd_query_new();
   server->stop_calls = g_ptr_array_new();
@@ -45,6 +45,8 @@ void wsd_server_unref(struct wsd_server *server) {
   wsd_query_free(server->query);
   if (server->vault >= 0)
     close(server->vault);
+  if (server->app_channel >= 0)
+    close(server->app_channel);
   wsd_start_options_clear(&server->options);
   wsd_start_options_clear(&server->wanted);
   g_ptr_array_unref(server->stop_calls);
@@ -79,6 +81,10 @@ const char *wsd_server_state_name(enum wsd_server_state state) {
 
 guint16 wsd_server_port(const struct wsd_server *server) {
   return server->state == WSD_SERVER_RUNNING ? server->options.server_port : 0;
+}
+
+bool wsd_server_channel_is_open(const struct wsd_server *server) {
+  return server->channel_open;
 }
 
 struct wsd_query *wsd_server_query(const struct wsd_server *server) {
@@ -121,6 +127,8 @@ void wsd_server_fail_start(struct wsd_server *server, enum wsd_error code, const
   wsd_server_drop_worker(server);
   wsd_server_drop_listener(server);
   wsd_server_drop_vault(server);
+  if (server->app_channel < 0)
+    wsd_server_forget_channel(server); /* the worker has had it */
   wsd_server_set_state(server, WSD_SERVER_FAILED);
   if (server->start_call)
     wsd_call_fail(g_steal_pointer(&server->start_call), code, "%s", text);
@@ -149,6 +157,7 @@ void wsd_server_finish_stop(struct wsd_server *server) {
   wsd_server_drop_worker(server);
   wsd_server_drop_listener(server);
   wsd_server_drop_vault(server);
+  wsd_server_forget_channel(server);
   wsd_traffic_close_all(server->traffic, 1001, "");
   wsd_traffic_fail_calls(server->traffic, WSD_ERROR_SHUTTING_DOWN, "the server was stopped meanwhile");
   wsd_server_set_state(server, WSD_SERVER_STOPPED);
@@ -183,6 +192,7 @@ void wsd_server_begin_stop(struct wsd_server *server) {
   wsd_keeper_write(server->service->keeper); /* before the listener is kept no longer: a successor has to know why */
   wsd_server_drop_listener(server);
   wsd_server_cancel_replacement(server, "the server was stopped meanwhile");
+  wsd_server_cancel_handover(server, "the server was stopped meanwhile");
   g_clear_pointer(&server->preparation, wsd_preparation_free);
   wsd_start_options_clear(&server->wanted);
   if (server->start_call)
@@ -207,7 +217,8 @@ static bool check_start(struct wsd_server *server, struct wsd_call *call, struct
     return false;
   }
   g_autoptr(GVariant) dictionary = g_variant_get_child_value(call->arguments, 0);
-  return wsd_start_options_read(dictionary, g_dbus_message_get_unix_fd_list(call->message), options, error);
+  return wsd_start_options_read(dictionary, g_dbus_message_get_unix_fd_list(call->message), server->by_channel, options,
+                                error);
 }
 
 void wsd_server_refuse_start(struct wsd_server *server, GError *error) {
@@ -293,6 +304,8 @@ static void release(struct wsd_server *server, struct wsd_call *call) {
   g_ptr_array_set_size(server->stop_calls, 0);
   wsd_traffic_fail_calls(server->traffic, WSD_ERROR_SHUTTING_DOWN, "the server was released meanwhile");
   bool active = server->state == WSD_SERVER_STARTING || server->state == WSD_SERVER_RUNNING;
+  if (!active && server->state != WSD_SERVER_STOPPING)
+    wsd_server_forget_channel(server);
   if (active || server->state == WSD_SERVER_STOPPING)
     server->release_call = call;
   else
@@ -330,20 +343,25 @@ static bool check_running(struct wsd_server *server, struct wsd_call *call) {
 }
 
 void wsd_server_send(struct wsd_server *server, struct wsd_call *call) {
-  if (check_running(server, call))
+  if (check_running(server, call) && !wsd_server_uses_channel(server, call))
     wsd_traffic_send(server->traffic, call);
 }
 
 void wsd_server_broadcast(struct wsd_server *server, struct wsd_call *call) {
-  if (check_running(server, call))
+  if (check_running(server, call) && !wsd_server_uses_channel(server, call))
     wsd_traffic_broadcast(server->traffic, call);
 }
 
 void wsd_server_close(struct wsd_server *server, struct wsd_call *call) {
-  if (check_running(server, call))
+  if (!check_running(server, call))
+    return;
+  if (server->by_channel)
+    wsd_server_close_past_channel(server, call);
+  else
     wsd_traffic_close(server->traffic, call);
 }
 
 void wsd_server_acknowledge(struct wsd_server *server, struct wsd_call *call) {
-  wsd_traffic_acknowledge(server->traffic, call);
+  if (!wsd_server_uses_channel(server, call))
+    wsd_traffic_acknowledge(server->traffic, call);
 }

@@ -40,6 +40,7 @@ const char *wsd_server_state_name(enum wsd_server_state state);
 /* What the last Start asked for; serverPort is the real one while running, else 0. Fields are zero before the first. */
 const struct wsd_start_options *wsd_server_options(const struct wsd_server *server);
 guint16 wsd_server_port(const struct wsd_server *server);
+bool wsd_server_channel_is_open(const struct wsd_server *server);
 
 /* The calls of the contract. Each takes the call and answers it, now or later. */
 void wsd_server_start(struct wsd_server *server, struct wsd_call *call);
@@ -49,13 +50,14 @@ void wsd_server_send(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_broadcast(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_close(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_acknowledge(struct wsd_server *server, struct wsd_call *call);
+void wsd_server_open_channel(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_replace_certificate(struct wsd_server *server, struct wsd_call *call);
 
 /* What a later process of the service has to know. */
 void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server *kept);
 /* What an earlier process left of it; -1 for what is not there. */
 struct wsd_server_remains {
-  int control, listener, pidfd, vault;
+  int control, listener, pidfd, vault, channel;
 };
 /* Into the state in which an earlier process left it. Takes the descriptors. */
 void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept,

@@ -187,14 +187,16 @@ static bool read_limit(GVariant *dictionary, const char *key, guint32 *limit, GE
   return true;
 }
 
-static bool read_max_message(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
+static bool read_max_message(GVariant *dictionary, bool by_channel, struct wsd_start_options *options, GError **error) {
   options->max_message = WSD_MESSAGE_DEFAULT;
   g_variant_lookup(dictionary, "maxMessageSize", "t", &options->max_message);
   if (options->max_message == 0)
     return fault(error, WSD_ERROR_INVALID_ARGUMENT, "maxMessageSize", "must be at least 1");
-  if (options->max_message > WSD_MESSAGE_CEILING)
-    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "maxMessageSize", "must be at most %u while there is no channel",
-                 WSD_MESSAGE_CEILING);
+  if (options->max_message > WSC_MESSAGE_MAX)
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "maxMessageSize", "must be at most %u", WSC_MESSAGE_MAX);
+  if (!by_channel && options->max_message > WSD_MESSAGE_CEILING)
+    return fault(error, WSD_ERROR_INVALID_ARGUMENT, "maxMessageSize",
+                 "must be at most %u while there is no channel; call OpenChannel first", WSD_MESSAGE_CEILING);
   return true;
 }
 
@@ -316,14 +318,16 @@ static bool read_origins(GVariant *dictionary, struct wsd_start_options *options
   return true;
 }
 
-bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options, GError **error) {
+bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, bool by_channel, struct wsd_start_options *options,
+                            GError **error) {
   memset(options, 0, sizeof *options);
   return check_keys(dictionary, error) && read_address(dictionary, options, error) &&
          read_port(dictionary, options, error) &&
          read_limit(dictionary, "maxConcurrentClientsNumber", &options->max_clients, error) &&
          read_limit(dictionary, "maxConnectionsForOneClient", &options->max_per_client, error) &&
-         read_max_message(dictionary, options, error) && read_certificate(dictionary, fds, options, error) &&
-         read_protocol(dictionary, options, error) && read_origins(dictionary, options, error) &&
+         read_max_message(dictionary, by_channel, options, error) &&
+         read_certificate(dictionary, fds, options, error) && read_protocol(dictionary, options, error) &&
+         read_origins(dictionary, options, error) &&
          read_seconds(dictionary, "pingInterval", &options->ping_interval, error) &&
          read_seconds(dictionary, "pongTimeout", &options->pong_timeout, error) &&
          read_compression(dictionary, options);

@@ -31,9 +31,10 @@ struct wsd_start_options {
   GStrv allowed_origins; /* in their normal form, see origin.h; NULL: any */
 };
 
-/* `fds`: the descriptors that came with the dictionary, or NULL. False with an error of WSD_ERROR that names the key. The options are to
+/* `fds`: the descriptors that came with the dictionary, or NULL. `by_channel`: messages do not go over the bus, so they may be larger. False with an error of WSD_ERROR that names the key. The options are to
  * be cleared in any case. */
-bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options, GError **error);
+bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, bool by_channel, struct wsd_start_options *options,
+                            GError **error);
 /* Into options that hold nothing; without the files. */
 void wsd_start_options_copy(struct wsd_start_options *options, const struct wsd_start_options *from);
 void wsd_start_options_clear(struct wsd_start_options *options);

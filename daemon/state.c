@@ -75,6 +75,8 @@ static GVariant *server_dictionary(const struct wsd_kept_server *server) {
   put_text(&builder, "state", server->state);
   put_u64(&builder, "generation", server->generation);
   put_u32(&builder, "workerVersion", server->worker_version);
+  g_variant_builder_add(&builder, "{sv}", "byChannel", g_variant_new_boolean(server->by_channel));
+  g_variant_builder_add(&builder, "{sv}", "channelOpen", g_variant_new_boolean(server->channel_open));
   put_u32(&builder, "workerLastRequest", server->worker_last_request);
   put_u64(&builder, "eventsBefore", server->events_before);
   g_variant_builder_add(&builder, "{sv}", "settled", g_variant_new_boolean(server->settled));
@@ -212,13 +214,17 @@ static bool read_options(GVariant *dictionary, struct wsd_start_options *options
 }
 
 static bool read_server(GVariant *dictionary, struct wsd_kept_server *server) {
-  gboolean settled = FALSE;
+  gboolean settled = FALSE, by_channel = FALSE, channel_open = FALSE;
   g_variant_lookup(dictionary, "number", "t", &server->number);
   server->owner = get_text(dictionary, "owner");
   server->owner_label = get_text(dictionary, "ownerLabel");
   server->state = get_text(dictionary, "state");
   g_variant_lookup(dictionary, "generation", "t", &server->generation);
   g_variant_lookup(dictionary, "workerVersion", "u", &server->worker_version);
+  g_variant_lookup(dictionary, "byChannel", "b", &by_channel);
+  g_variant_lookup(dictionary, "channelOpen", "b", &channel_open);
+  server->by_channel = by_channel;
+  server->channel_open = channel_open;
   g_variant_lookup(dictionary, "workerLastRequest", "u", &server->worker_last_request);
   g_variant_lookup(dictionary, "eventsBefore", "t", &server->events_before);
   g_variant_lookup(dictionary, "settled", "b", &settled);

@@ -19,6 +19,8 @@ struct wsd_kept_server {
   struct wsd_start_options options;
   guint64 generation;          /* of the last worker */
   guint32 worker_version;      /* of the control records it speaks */
+  bool by_channel;             /* the app has, or had, a channel of its own for this run or the next */
+  bool channel_open;           /* it has */
   guint32 worker_last_request; /* see worker-process.h; 0: it has not told */
   guint64 events_before;       /* event signals sent before the present worker's first */
   bool settled;                /* every event that was sent is acknowledged to the worker: nothing will be repeated */

@@ -158,28 +158,31 @@ static bool is_legal_code(guint16 code) {
   return (code >= 1000 && code <= 1003) || (code >= 1007 && code <= 1014) || (code >= 3000 && code <= 4999);
 }
 
-static void close_now(struct wsd_traffic *traffic, struct wsd_call *call) {
-  guint64 id;
-  guint16 code;
-  const char *reason;
-  g_variant_get(call->arguments, "(tq&s)", &id, &code, &reason);
-  if (code == 0)
-    code = 1000;
-  if (!is_legal_code(code)) {
+bool wsd_traffic_read_close(struct wsd_call *call, struct wsd_close_request *request) {
+  g_variant_get(call->arguments, "(tq&s)", &request->connection, &request->code, &request->reason);
+  if (request->code == 0)
+    request->code = 1000;
+  if (!is_legal_code(request->code))
     wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT,
-                  "code: %u may not be sent; legal are 0 (for 1000), 1000-1003, 1007-1014 and 3000-4999", code);
-    return;
-  }
-  if (strlen(reason) > WSC_REASON_MAX) {
+                  "code: %u may not be sent; legal are 0 (for 1000), 1000-1003, 1007-1014 and 3000-4999",
+                  request->code);
+  else if (strlen(request->reason) > WSC_REASON_MAX)
     wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT, "reason: has %" G_GSIZE_FORMAT " octets, at most %u are allowed",
-                  strlen(reason), WSC_REASON_MAX);
+                  strlen(request->reason), WSC_REASON_MAX);
+  else
+    return true;
+  return false;
+}
+
+static void close_now(struct wsd_traffic *traffic, struct wsd_call *call) {
+  struct wsd_close_request request;
+  if (!wsd_traffic_read_close(call, &request))
     return;
-  }
-  struct connection *connection = find_for(traffic, call, id);
+  struct connection *connection = find_for(traffic, call, request.connection);
   if (!connection)
     return;
-  struct wsc_header header = {.type = WSC_CLOSE, .code = code, .connection = id};
-  guint64 position = wsd_channel_send(traffic->channel, &header, NULL, 0, reason, strlen(reason));
+  struct wsc_header header = {.type = WSC_CLOSE, .code = request.code, .connection = request.connection};
+  guint64 position = wsd_channel_send(traffic->channel, &header, NULL, 0, request.reason, strlen(request.reason));
   connection->closing = position > 0;
   answer_at(traffic, call, position, NULL);
 }

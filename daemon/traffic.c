@@ -304,6 +304,27 @@ bool wsd_traffic_settle(struct wsd_traffic *traffic) {
   return wsd_channel_flush(traffic->channel, WSD_SETTLE_MS);
 }
 
+int wsd_traffic_hand_over(struct wsd_traffic *traffic) {
+  traffic->held = true;
+  bool settled = !traffic->catching_up && g_queue_is_empty(&traffic->early) && wsd_traffic_settle(traffic);
+  if (settled)
+    on_written(traffic);
+  traffic->held = false;
+  if (!settled) {
+    on_room(traffic);
+    return -1;
+  }
+  int fd = wsd_channel_duplicate(traffic->channel);
+  if (fd < 0)
+    return -1;
+  wsd_traffic_let_go(traffic);
+  return fd;
+}
+
+void wsd_traffic_forget_connections(struct wsd_traffic *traffic) {
+  g_hash_table_remove_all(traffic->connections);
+}
+
 void wsd_traffic_let_go(struct wsd_traffic *traffic) {
   g_clear_handle_id(&traffic->acknowledge_source, g_source_remove);
   g_clear_pointer(&traffic->channel, wsd_channel_free);

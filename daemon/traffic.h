@@ -40,6 +40,12 @@ void wsd_traffic_hold(struct wsd_traffic *traffic);
 /* Acknowledges every event that was sent, because the bus has it, and writes what is queued. False when that could not be done at
  * once: then events will be repeated. */
 bool wsd_traffic_settle(struct wsd_traffic *traffic);
+/* The worker is about to get another channel: everything that was sent is acknowledged, every call that is on its way answered, and what
+ * the worker has said and nobody heard is left for the other channel. Returns the link's descriptor, which stays open until it is closed,
+ * or -1 when the worker does not read at the moment, and nothing has changed. */
+int wsd_traffic_hand_over(struct wsd_traffic *traffic);
+/* Whoever has the other channel knows them now. Until then they are ours to close, should the worker die. */
+void wsd_traffic_forget_connections(struct wsd_traffic *traffic);
 /* Drops the link without reading it to its end: a later process gets what is left. */
 void wsd_traffic_let_go(struct wsd_traffic *traffic);
 /* From here on events go out whether the window has room or not: the server stops, and what is left is bounded. */
@@ -56,4 +62,11 @@ void wsd_traffic_error(struct wsd_traffic *traffic, enum wsd_error error, const 
 void wsd_traffic_send(struct wsd_traffic *traffic, struct wsd_call *call);
 void wsd_traffic_broadcast(struct wsd_traffic *traffic, struct wsd_call *call);
 void wsd_traffic_close(struct wsd_traffic *traffic, struct wsd_call *call);
+/* What a call of Close asks for. False when it was answered. */
+struct wsd_close_request {
+  guint64 connection;
+  guint16 code;
+  const char *reason; /* the call's */
+};
+bool wsd_traffic_read_close(struct wsd_call *call, struct wsd_close_request *request);
 void wsd_traffic_acknowledge(struct wsd_traffic *traffic, struct wsd_call *call);

@@ -347,6 +347,14 @@ static bool send_record(struct wsd_worker *worker, const struct wsc_control_writ
   return false;
 }
 
+bool wsd_worker_attach_app(struct wsd_worker *worker, int channel) {
+  guint8 room[32];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_ATTACH, 0);
+  wsc_control_add_u32(&writer, WSC_FIELD_ACKNOWLEDGED | WSC_CRITICAL, 0);
+  return send_record(worker, &writer, &channel, 1);
+}
+
 static bool attach(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int channel) {
   guint8 room[128];
   struct wsc_control_writer writer;
@@ -390,7 +398,7 @@ bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_set
     wsc_control_add_u32(&writer, WSC_FIELD_TLS_MIN_VERSION | WSC_CRITICAL, settings->tls_min_version);
   }
   const int fds[] = {listener, settings->vault};
-  return send_record(worker, &writer, fds, tls ? 2 : 1) && attach(worker, settings, channel);
+  return send_record(worker, &writer, fds, tls ? 2 : 1) && (channel < 0 || attach(worker, settings, channel));
 }
 
 bool wsd_worker_prepare(struct wsd_worker *worker, int vault, const struct wsd_certificate_files *files,
@@ -444,9 +452,13 @@ static void on_synchronised(void *user, const struct wsc_control_record *record)
   worker->events.ready(worker->user);
 }
 
+void wsd_worker_synchronise(struct wsd_worker *worker) {
+  wsd_worker_ask_counters(worker, on_synchronised, worker);
+}
+
 bool wsd_worker_attach(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int channel) {
   bool attached = attach(worker, settings, channel);
-  wsd_worker_ask_counters(worker, on_synchronised, worker);
+  wsd_worker_synchronise(worker);
   return attached;
 }
 
@@ -490,5 +502,16 @@ void wsd_worker_ask_to_clear_ban(struct wsd_worker *worker, const struct wsc_add
   struct wsc_control_writer writer;
   wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_CLEAR_BAN, ++worker->last_tag);
   wsc_control_add_address(&writer, address);
+  ask(worker, &writer, WSC_CONTROL_RESULT, answer, user);
+}
+
+void wsd_worker_ask_to_close(struct wsd_worker *worker, guint64 connection, guint16 code, const char *reason,
+                             wsd_worker_answer answer, void *user) {
+  guint8 room[WSC_REASON_MAX + 64];
+  struct wsc_control_writer writer;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_CLOSE, ++worker->last_tag);
+  wsc_control_add_u64(&writer, WSC_FIELD_CONNECTION, connection);
+  wsc_control_add_u32(&writer, WSC_FIELD_CODE, code);
+  wsc_control_add_text(&writer, WSC_FIELD_REASON, reason);
   ask(worker, &writer, WSC_CONTROL_RESULT, answer, user);
 }

@@ -64,12 +64,16 @@ void wsd_worker_free(struct wsd_worker *worker);
 /* SIGKILL; `gone` follows. */
 void wsd_worker_kill(struct wsd_worker *worker);
 
-/* Hands over listener and channel (both stay the caller's). False when the worker cannot be reached: `gone` follows. */
+/* Hands over listener and channel (both stay the caller's; channel -1: none yet). False when the worker cannot be reached: `gone` follows. */
 bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int listener,
                           int channel);
 /* Instead of the above: it reads the files, fills the vault, and says `ready` or `failed`. Neither passes a descriptor on. */
 bool wsd_worker_prepare(struct wsd_worker *worker, int vault, const struct wsd_certificate_files *files,
                         int former_vault);
+/* The channel of an app's own, instead of ours where there is one. It stays the caller's. */
+bool wsd_worker_attach_app(struct wsd_worker *worker, int channel);
+/* An adopted worker that has the channel of an app's own; `ready` follows. */
+void wsd_worker_synchronise(struct wsd_worker *worker);
 /* A fresh channel for an adopted worker; `ready` follows. */
 bool wsd_worker_attach(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int channel);
 bool wsd_worker_stop(struct wsd_worker *worker, guint16 code, guint32 deadline_ms);
@@ -87,3 +91,6 @@ char *wsd_worker_replacement_fault(const struct wsc_control_record *record);
 void wsd_worker_ask_bans(struct wsd_worker *worker, wsd_worker_answer answer, void *user);
 void wsd_worker_ask_to_clear_ban(struct wsd_worker *worker, const struct wsc_address *address, wsd_worker_answer answer,
                                  void *user);
+/* `code` and `reason` are legal. */
+void wsd_worker_ask_to_close(struct wsd_worker *worker, guint64 connection, guint16 code, const char *reason,
+                             wsd_worker_answer answer, void *user);

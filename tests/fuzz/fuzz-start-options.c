@@ -58,7 +58,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct wsd_start_options options;
   GUnixFDList *fds = descriptors();
   const int before = lowest_free_descriptor();
-  const bool right = wsd_start_options_read(dictionary, fds, &options, &error);
+  const bool right = wsd_start_options_read(dictionary, fds, false, &options, &error);
   require(right == (error == NULL));
   if (right)
     check_options(&options);

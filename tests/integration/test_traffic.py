@@ -358,16 +358,6 @@ def test_every_id_is_new_across_reconnects_and_restarts(app):
         server.start(serverIP="127.0.0.1")
 
 
-# What this version does not have
-
-
-@pytest.mark.parametrize("running", [True, False])
-def test_channels_are_said_to_be_missing(app, running):
-    server = app.running_server() if running else app.create_server()
-    error = expect_error("Failed", server.call, "OpenChannel")
-    assert "not available in this version" in error.message
-
-
 @pytest.mark.parametrize("member, signature, body", [
     ("Send", "ubay", (1, True, b"x")), ("Send", "tbs", (1, True, "x")), ("Close", "tq", (1, 1000)), ("Stop", "u", (1,)),
     ("Start", "a{ss}", ({},)), ("Acknowledge", "i", (-1,)), ("Nothing", "", ()),
