@@ -207,7 +207,27 @@ static bool is_too_early(const struct wsd_traffic *traffic, const struct early_c
   return wsd_traffic_is_new_id(traffic, id);
 }
 
+static void acknowledge_now(struct wsd_traffic *traffic, struct wsd_call *call) {
+  guint64 events;
+  g_variant_get(call->arguments, "(t)", &events);
+  if (wsd_lane_acknowledge(traffic->lane, events))
+    wsd_call_return(call, NULL);
+  else
+    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT,
+                  "events: only %" G_GUINT64_FORMAT " event signals of this server were sent so far",
+                  wsd_lane_emitted(traffic->lane));
+}
+
+/* Until its WELCOME nobody knows how many events the worker has had delivered. From then on nothing may wait before an
+ * acknowledgement: what it makes room for may be what the other calls wait for. */
+static bool is_counted(const struct wsd_traffic *traffic) {
+  return traffic->welcomed || !traffic->catching_up;
+}
+
 void wsd_traffic_release_early_calls(struct wsd_traffic *traffic) {
+  struct wsd_call *acknowledgement;
+  while (is_counted(traffic) && (acknowledgement = g_queue_pop_head(&traffic->early_acknowledgements)))
+    acknowledge_now(traffic, acknowledgement);
   struct early_call *early;
   while ((early = g_queue_peek_head(&traffic->early)) && !is_too_early(traffic, early)) {
     g_queue_pop_head(&traffic->early);
@@ -236,12 +256,6 @@ void wsd_traffic_close(struct wsd_traffic *traffic, struct wsd_call *call) {
 }
 
 void wsd_traffic_acknowledge(struct wsd_traffic *traffic, struct wsd_call *call) {
-  guint64 events;
-  g_variant_get(call->arguments, "(t)", &events);
-  if (wsd_lane_acknowledge(traffic->lane, events))
-    wsd_call_return(call, NULL);
-  else
-    wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT,
-                  "events: only %" G_GUINT64_FORMAT " event signals of this server were sent so far",
-                  wsd_lane_emitted(traffic->lane));
+  g_queue_push_tail(&traffic->early_acknowledgements, call);
+  wsd_traffic_release_early_calls(traffic);
 }

@@ -49,7 +49,8 @@ struct wsd_traffic {
   bool catching_up; /* an adopted worker still names connections that the app knows */
   guint32 standing_left, repeats_left;
   guint catch_up_timeout;
-  GQueue early; /* of struct early_call, oldest first */
+  GQueue early;                  /* of struct early_call, oldest first */
+  GQueue early_acknowledgements; /* of struct wsd_call: came before the adopted worker said where it is */
 };
 
 /* NULL where there is none. */

@@ -41,6 +41,7 @@ struct wsd_traffic *wsd_traffic_new(struct wsd_delivery *delivery, const char *p
   traffic->connections = g_hash_table_new_full(g_int64_hash, g_int64_equal, NULL, g_free);
   g_queue_init(&traffic->pending);
   g_queue_init(&traffic->early);
+  g_queue_init(&traffic->early_acknowledgements);
   return traffic;
 }
 
@@ -370,6 +371,9 @@ void wsd_traffic_fail_calls(struct wsd_traffic *traffic, enum wsd_error error, c
     wsd_call_fail(early->call, error, "%s", text);
     g_free(early);
   }
+  struct wsd_call *acknowledgement;
+  while ((acknowledgement = g_queue_pop_head(&traffic->early_acknowledgements)))
+    wsd_call_fail(acknowledgement, error, "%s", text);
   wsd_traffic_stop_catching_up(traffic);
 }
 

@@ -70,20 +70,25 @@ static void send_record(struct fixture *fixture, guint8 type, guint8 flags, guin
   wsc_queue_clear(&queue);
 }
 
-static void send_whole_welcome(struct fixture *fixture, guint64 generation, bool acknowledged, guint32 standing,
-                               guint32 repeats) {
+static void send_welcome_from(struct fixture *fixture, guint64 generation, bool acknowledged, guint64 first_event,
+                              guint32 standing, guint32 repeats) {
   struct wsc_welcome welcome = {.version = WSC_VERSION,
                                 .acknowledged = acknowledged,
                                 .standing = standing,
                                 .repeats = repeats,
                                 .generation = generation,
-                                .first_event = 1,
+                                .first_event = first_event,
                                 .max_message = 1024,
                                 .queue_high = WSC_PEER_QUEUE_HIGH,
                                 .queue_low = WSC_PEER_QUEUE_LOW};
   uint8_t body[WSC_WELCOME_SIZE];
   wsc_welcome_encode(&welcome, body);
   send_record(fixture, WSC_WELCOME, 0, 0, 0, body, sizeof body);
+}
+
+static void send_whole_welcome(struct fixture *fixture, guint64 generation, bool acknowledged, guint32 standing,
+                               guint32 repeats) {
+  send_welcome_from(fixture, generation, acknowledged, 1, standing, repeats);
 }
 
 static void send_welcome_of(struct fixture *fixture, guint64 generation, bool acknowledged) {
@@ -481,13 +486,33 @@ static void test_early_calls_are_answered(struct fixture *fixture, gconstpointer
   g_assert_cmpstr(bus_double_name(fixture->bus, 0), ==, "org.wsserver1.Error.ConnectionNotFound");
 }
 
+static void test_early_acknowledgement(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  static const guint8 standing[16] = {0};
+  adopt(fixture);
+  call_send(fixture, FIRST, "to one that is not named yet");
+  wsd_traffic_acknowledge(fixture->traffic, make_call(fixture, "Acknowledge", g_variant_new("(t)", (guint64)5)));
+  wsd_traffic_acknowledge(fixture->traffic, make_call(fixture, "Acknowledge", g_variant_new("(t)", (guint64)6)));
+  settle(fixture);
+  g_assert_cmpuint(bus_double_count(fixture->bus), ==, 0);
+  send_welcome_from(fixture, GENERATION, true, 6, 1, 0);
+  bus_double_wait(fixture->bus, 2); /* before the call that came first and still waits */
+  g_assert_cmpstr(bus_double_name(fixture->bus, 0), ==, "return");
+  g_assert_cmpstr(bus_double_name(fixture->bus, 1), ==, "org.wsserver1.Error.InvalidArgument");
+  send_record(fixture, WSC_STANDING, 0, 0, FIRST, standing, sizeof standing);
+  bus_double_wait(fixture->bus, 3);
+  g_assert_cmpstr(bus_double_name(fixture->bus, 2), ==, "return");
+}
+
 static void test_early_calls_end(struct fixture *fixture, gconstpointer unused) {
   (void)unused;
   adopt(fixture);
   call_send(fixture, FIRST, "hello");
+  wsd_traffic_acknowledge(fixture->traffic, make_call(fixture, "Acknowledge", g_variant_new("(t)", (guint64)1)));
   wsd_traffic_fail_calls(fixture->traffic, WSD_ERROR_SHUTTING_DOWN, "gone");
-  bus_double_wait(fixture->bus, 1);
+  bus_double_wait(fixture->bus, 2);
   g_assert_cmpstr(bus_double_name(fixture->bus, 0), ==, "org.wsserver1.Error.ShuttingDown");
+  g_assert_cmpstr(bus_double_name(fixture->bus, 1), ==, "org.wsserver1.Error.ShuttingDown");
 }
 
 #define TEST(name, function) g_test_add("/traffic/" name, struct fixture, NULL, set_up, function, tear_down)
@@ -508,6 +533,7 @@ int main(int argc, char **argv) {
   TEST("a stuck worker holds a bounded amount", test_stuck_worker);
   TEST("calls wait until an adopted worker has named its connections", test_early_calls);
   TEST("an adopted worker that names none keeps no call for ever", test_early_calls_are_answered);
+  TEST("an acknowledgement waits for the count of an adopted worker and for nothing else", test_early_acknowledgement);
   TEST("calls that wait for an adopted worker are answered when the server goes", test_early_calls_end);
   for (gsize i = 0; i < G_N_ELEMENTS(hostile); i++) {
     g_autofree char *path = g_strconcat("/traffic/hostile worker/", hostile[i].name, NULL);
