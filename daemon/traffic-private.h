@@ -43,7 +43,7 @@ struct wsd_traffic {
   bool adopts, settled;  /* the worker was left behind by an earlier process */
   guint64 events_before; /* this worker's first */
   guint64 from_worker;   /* events emitted and not yet delivered */
-  guint64 stale;         /* how many of those came from a worker before this one */
+  guint64 stale;         /* how many of those are of a worker before this one, or acknowledged already */
   guint64 acknowledged;  /* events of this worker that reached the app */
   guint acknowledge_source;
   bool catching_up; /* an adopted worker still names connections that the app knows */

@@ -299,7 +299,7 @@ bool wsd_traffic_settle(struct wsd_traffic *traffic) {
   if (!traffic->channel || !traffic->welcomed)
     return false;
   traffic->acknowledged += traffic->from_worker - traffic->stale;
-  traffic->from_worker = traffic->stale = 0;
+  traffic->stale = traffic->from_worker; /* when they are delivered, they are acknowledged already */
   g_clear_handle_id(&traffic->acknowledge_source, g_source_remove);
   send_acknowledge(traffic);
   return wsd_channel_flush(traffic->channel, WSD_SETTLE_MS);

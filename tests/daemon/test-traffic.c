@@ -169,6 +169,31 @@ static void test_events_are_acknowledged(struct fixture *fixture, gconstpointer 
   g_assert_cmpuint(wsc_get_u64(room + WSC_RECORD_HEADER), ==, 1);
 }
 
+/* When the service leaves it acknowledges what it has sent. That the app then confirms it is nothing new: acknowledged twice, it would be
+ * events that nobody was sent. */
+static void test_settled_events_are_acknowledged_once(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  guint8 room[64];
+  fixture->bus->answer_pings = false;
+  send_welcome(fixture);
+  send_connect(fixture, FIRST);
+  send_record(fixture, WSC_MESSAGE, 0, 0, FIRST, "x", 1);
+  bus_double_wait(fixture->bus, 2);
+  bus_double_wait_pings(fixture->bus, 1);
+  g_assert_true(wsd_traffic_settle(fixture->traffic));
+  g_assert_cmpuint(read_records(fixture, room, sizeof room), ==, WSC_RECORD_HEADER + 8);
+  g_assert_cmpuint(wsc_get_u64(room + WSC_RECORD_HEADER), ==, 2);
+  fixture->bus->answer_pings = true;
+  bus_double_answer_ping(fixture->bus, DOUBLE_APP);
+  settle(fixture);
+  g_assert_cmpuint(read_records(fixture, room, sizeof room), ==, 0);
+  send_record(fixture, WSC_MESSAGE, 0, 0, FIRST, "y", 1); /* the leaving may be called off: it goes on */
+  bus_double_wait(fixture->bus, 3);
+  while (read_records(fixture, room, sizeof room) == 0)
+    g_main_context_iteration(NULL, TRUE);
+  g_assert_cmpuint(wsc_get_u64(room + WSC_RECORD_HEADER), ==, 3);
+}
+
 static void test_window_pauses(struct fixture *fixture, gconstpointer unused) {
   (void)unused;
   fixture->bus->answer_pings = false;
@@ -521,6 +546,7 @@ int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   TEST("records become signals, in order", test_events);
   TEST("what reached the app is acknowledged to the worker", test_events_are_acknowledged);
+  TEST("what was acknowledged in leaving is not acknowledged again", test_settled_events_are_acknowledged_once);
   TEST("a silent app pauses its worker and loses nothing", test_window_pauses);
   TEST("signals of a dead worker are not acknowledged to the next", test_next_worker_is_acknowledged_alone);
   TEST("a message above the limit ends the link", test_too_large);
