@@ -134,10 +134,6 @@ static void hand_over(struct wsd_server *server, struct wsd_call *call) {
 }
 
 /* For the next worker that starts. */
-static void on_waiting_kept(void *user) {
-  on_kept(user);
-}
-
 static void wait_for_worker(struct wsd_server *server, struct wsd_call *call) {
   int ends[2];
   if (!make_pair(ends, call))
@@ -147,7 +143,7 @@ static void wait_for_worker(struct wsd_server *server, struct wsd_call *call) {
   struct wsd_handover *handover = g_new(struct wsd_handover, 1);
   *handover = (struct wsd_handover){wsd_server_ref(server), call, ends[0], -1};
   server->handover = handover;
-  wsd_keeper_commit(server->service->keeper, on_waiting_kept, handover);
+  wsd_keeper_commit(server->service->keeper, on_kept, handover);
 }
 
 void wsd_server_open_channel(struct wsd_server *server, struct wsd_call *call) {
