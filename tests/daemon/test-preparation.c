@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <glib/gstdio.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <unistd.h>
@@ -54,9 +55,8 @@ static int play_worker(const char *part) {
     put(WSC_CONTROL_REPLACED, 0);
   else if (!g_str_equal(part, "hangs") && !g_str_equal(part, "fails-otherwise"))
     put(WSC_CONTROL_READY, 0);
-  guint8 octet;
-  while (read(WSC_CONTROL_FD, &octet, 1) > 0) /* until the daemon lets go */
-    continue;
+  struct pollfd end = {.fd = WSC_CONTROL_FD}; /* it does not block, and says when the daemon lets go */
+  poll(&end, 1, -1);
   return 0;
 }
 
