@@ -495,7 +495,7 @@ def test_ready_is_said_only_when_calls_can_be_made(managed, new_app):
         assert app.connection.bus_call("NameHasOwner", "s", "org.wsserver1").result()
         assert app.manager("ListServers") == []
         assert len(managed.manager.find("READY")) == 1
-    assert managed.manager.find("STATUS")
+    managed.manager.wait_for(lambda: managed.manager.find("STATUS"), what="its status, which follows")
 
 
 def test_a_reload_is_announced_and_ended(managed):
