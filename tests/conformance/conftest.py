@@ -5,7 +5,6 @@ test is the engine in its client's role, with sanitizers: engine-client out of W
 
 import os
 import pathlib
-import shutil
 import sys
 import tempfile
 
@@ -18,7 +17,7 @@ for folder in (HERE.parents[1] / "tools", HERE.parent / "integration", HERE):
 from blackbox.app import App, Echo  # noqa: E402
 from blackbox.authority import Authority, Identity  # noqa: E402
 from blackbox.bus import PrivateBus  # noqa: E402
-from blackbox.service import DEFAULT_CONFIGURATION, Service  # noqa: E402
+from blackbox.service import DEFAULT_CONFIGURATION, Service, end_services  # noqa: E402
 from session.app import App as ExampleApp  # noqa: E402
 from wires import ClientUnderTest, EngineClient, ServerUnderTest  # noqa: E402
 
@@ -57,17 +56,7 @@ class _Services:
         return service.start()
 
     def stop(self) -> None:
-        failures = []
-        for service in self.running:
-            try:
-                service.stop()
-            except (AssertionError, TimeoutError) as failure:
-                failures.append(failure)
-            finally:
-                service.bus.stop()
-                shutil.rmtree(service.folder, ignore_errors=True)
-        if failures:
-            raise failures[0]
+        end_services(self.running)
 
 
 @pytest.fixture(scope="session")

@@ -69,3 +69,22 @@ def upgrade(host: str = "127.0.0.1") -> Head:
 def with_line_end(head: Head, line_end: bytes) -> Head:
     head.line_end = line_end
     return head
+
+
+# Changes of a head, for tables of cases
+
+
+def put(name: str, value: str):
+    return lambda head: head.put(name, value)
+
+
+def add(name: str, value: str):
+    return lambda head: head.add(name, value)
+
+
+def line(start: str):
+    return lambda head: head.line(start)
+
+
+def raw(text: str):
+    return lambda head: head.raw(text)

@@ -6,7 +6,7 @@ import re
 
 import pytest
 from blackbox.peer import TEXT, encode_frame
-from heads import Head, with_line_end
+from heads import Head, add, line, put, raw, with_line_end
 from wires import read_request
 
 HEAD_MAX = 16384
@@ -17,22 +17,6 @@ NOT_OURS = "s3pPLMBiTxaQ9kYGzzhZRbK+xOo="
 def answer(accept: str) -> Head:
     return Head("HTTP/1.1 101 Switching Protocols", [("Upgrade", "websocket"), ("Connection", "Upgrade"),
                                                      ("Sec-WebSocket-Accept", accept)])
-
-
-def put(name: str, value: str):
-    return lambda head: head.put(name, value)
-
-
-def add(name: str, value: str):
-    return lambda head: head.add(name, value)
-
-
-def line(start: str):
-    return lambda head: head.line(start)
-
-
-def raw(text: str):
-    return lambda head: head.raw(text)
 
 
 def change_value(name: str, change):

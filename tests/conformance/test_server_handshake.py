@@ -6,7 +6,7 @@ import hashlib
 
 import pytest
 from blackbox.peer import GUID, TEXT, Stream, encode_frame
-from heads import Head, key_of, upgrade, with_line_end
+from heads import Head, add, key_of, line, put, raw, upgrade, with_line_end
 from wires import PATIENCE
 
 HEAD_MAX = 16384
@@ -18,22 +18,6 @@ NONCE = "dGhlIHNhbXBsZSBub25jZQ=="
 @pytest.fixture(scope="module")
 def port(sanitized_echo_port):
     return sanitized_echo_port
-
-
-def put(name: str, value: str):
-    return lambda head: head.put(name, value)
-
-
-def add(name: str, value: str):
-    return lambda head: head.add(name, value)
-
-
-def line(start: str):
-    return lambda head: head.line(start)
-
-
-def raw(text: str):
-    return lambda head: head.raw(text)
 
 
 ACCEPTED = {

@@ -16,7 +16,7 @@ from blackbox.app import App  # noqa: E402
 from blackbox.authority import Authority  # noqa: E402
 from blackbox.bus import PrivateBus  # noqa: E402
 from blackbox.managed import ManagedService  # noqa: E402
-from blackbox.service import DEFAULT_CONFIGURATION, Service  # noqa: E402
+from blackbox.service import DEFAULT_CONFIGURATION, Service, end_services  # noqa: E402
 from blackbox.users import ADMINISTRATORS  # noqa: E402
 
 _figures: list = []
@@ -103,21 +103,6 @@ def service(_shared) -> Service:
         raise
 
 
-def _end_services(services: list) -> None:
-    failures = []
-    for service in services:
-        try:
-            if service.process:
-                service.stop()
-        except (AssertionError, TimeoutError) as failure:
-            failures.append(failure)
-        finally:
-            service.bus.stop()
-            shutil.rmtree(service.folder, ignore_errors=True)
-    if failures:
-        raise failures[0]
-
-
 @pytest.fixture
 def new_service(build):
     """Makes daemons of a test's own: new_service(configuration changes, build=..., worker=..., daemon_may_ping=...)."""
@@ -131,7 +116,7 @@ def new_service(build):
         return service.start() if start else service
 
     yield make
-    _end_services(services)
+    end_services(services)
 
 
 @pytest.fixture
@@ -146,7 +131,7 @@ def new_managed(build):
         return service.start()
 
     yield make
-    _end_services(services)
+    end_services(services)
 
 
 @pytest.fixture

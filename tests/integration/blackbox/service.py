@@ -5,6 +5,7 @@ import json
 import os
 import pathlib
 import re
+import shutil
 import signal
 import subprocess
 
@@ -123,3 +124,19 @@ def memory(pid: int) -> dict:
     """Memory of a process in octets, by the names of smaps_rollup (Rss, Private_Dirty, ...)."""
     lines = pathlib.Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()[1:]
     return {name: int(rest.split()[0]) * 1024 for name, _, rest in (line.partition(":") for line in lines)}
+
+
+def end_services(services: list) -> None:
+    """Ends all of them, their buses and folders; what was wrong with the first one is raised then."""
+    failures = []
+    for service in services:
+        try:
+            if service.process:
+                service.stop()
+        except (AssertionError, TimeoutError) as failure:
+            failures.append(failure)
+        finally:
+            service.bus.stop()
+            shutil.rmtree(service.folder, ignore_errors=True)
+    if failures:
+        raise failures[0]
