@@ -121,6 +121,22 @@ enum wsc_decode_result wsc_decoder_next(struct wsc_decoder *decoder, struct wsc_
   return WSC_DECODED;
 }
 
+uint8_t *wsc_decoder_take(struct wsc_decoder *decoder) {
+  size_t pending = wsc_decoder_pending(decoder);
+  uint8_t *taken = decoder->octets;
+  uint8_t *other = NULL;
+  if (pending > 0) {
+    other = malloc(pending);
+    if (other == NULL)
+      return NULL;
+    memcpy(other, taken + decoder->start, pending);
+  }
+  decoder->octets = other;
+  decoder->start = 0;
+  decoder->end = decoder->capacity = pending;
+  return taken;
+}
+
 size_t wsc_decoder_pending(const struct wsc_decoder *decoder) {
   return decoder->end - decoder->start;
 }

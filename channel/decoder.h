@@ -47,6 +47,10 @@ enum wsc_decode_result {
  * alignment). */
 enum wsc_decode_result wsc_decoder_next(struct wsc_decoder *decoder, struct wsc_record *record);
 
+/* Gives the caller the block in which the record handed out last lies: its body stays where it is until the caller frees the block, and what is pending
+ * behind it goes on in another. For large records that somebody wants to keep without copying them. NULL without memory: nothing changed. */
+uint8_t *wsc_decoder_take(struct wsc_decoder *decoder);
+
 /* Octets of an unfinished record. */
 size_t wsc_decoder_pending(const struct wsc_decoder *decoder);
 /* Call when the socket is drained: frees the room if nothing is pending. */

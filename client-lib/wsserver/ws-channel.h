@@ -65,7 +65,7 @@ struct ws_channel_events {
                  bool clean);
   /* After WS_CHANNEL_WOULD_BLOCK: there is room again. */
   void (*drained)(void *user, struct ws_channel_peer *peer);
-  /* Messages sent with `notify` have been written to the peer's socket: see ws_channel_peer_get_written(). */
+  /* More has been written to the peer's socket, see ws_channel_peer_get_written(): after each message sent with `notify`, else now and then. */
   void (*written)(void *user, struct ws_channel_peer *peer);
   /* Something went wrong with a connection, or (peer NULL) with the server. `code` as in the D-Bus interface; `text` is not terminated. */
   void (*error)(void *user, struct ws_channel_peer *peer, uint32_t code, const char *text, size_t length);

@@ -1,0 +1,53 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What the files that make up the channel in plain C share, and what only the rest of the library may use of it. */
+#pragma once
+
+#include "channel/decoder.h"
+#include "channel/id-table.h"
+#include "channel/queue.h"
+#include "client-lib/wsserver/ws-channel.h"
+
+struct ws_channel {
+  int fd;
+  const struct ws_channel_events *events;
+  void *user;
+  struct wsc_decoder decoder;
+  struct wsc_queue out;
+  struct wsc_id_table peers;
+  uint64_t last_id;     /* of CONNECT or STANDING */
+  uint64_t generation;  /* of the worker; 0 until WELCOME came */
+  uint64_t max_message; /* until WELCOME came, that of the protocol */
+  uint32_t queue_high;
+  uint32_t waiting; /* peers that were refused because of what waits for the channel itself */
+  const char *reason;
+  uint8_t state;
+  bool paused;
+  bool half_read;  /* paused in the middle of what was read */
+  bool blocked;    /* the socket took less than there was */
+  bool unwritable; /* the other end is gone; what it wrote before is still read */
+  bool dispatching;
+  bool freed; /* in the middle of a dispatch, which will do it */
+};
+
+/* One for each connection, and most are idle: 40 octets. */
+struct ws_channel_peer {
+  struct wsc_identified identified;
+  struct ws_channel *channel;
+  void *data;
+  uint64_t charged; /* in total */
+  uint32_t held;    /* of that, what is not released; below queue_high and one message */
+  bool closing : 1; /* takes no more messages */
+  bool waits : 1;   /* was refused because of the channel's own queue */
+  bool wants : 1;   /* WANT_DRAINED is under way */
+};
+
+/* Writes what is queued, as far as the socket takes it. */
+void ws_channel_write(struct ws_channel *channel);
+
+/* In the event `message` only: the block that holds its payload becomes the caller's, to free with free(). NULL without memory, or where more
+ * would be kept than is worth it: then copy. */
+void *ws_channel_take_block(struct ws_channel *channel, size_t length);
+
+/* As ws_channel_send(), for text that is known to be UTF-8. */
+enum ws_channel_result ws_channel_send_checked(struct ws_channel_peer *peer, bool text, const void *data, size_t length,
+                                               bool notify);
