@@ -5,7 +5,7 @@
 #include "channel/decoder.h"
 #include "channel/id-table.h"
 #include "channel/queue.h"
-#include "client-lib/wsserver/ws-channel.h"
+#include <wsserver/ws-channel.h>
 
 struct ws_channel {
   int fd;
@@ -39,6 +39,7 @@ struct ws_channel_peer {
   bool closing : 1; /* takes no more messages */
   bool waits : 1;   /* was refused because of the channel's own queue */
   bool wants : 1;   /* WANT_DRAINED is under way */
+  bool hold : 1;    /* something waits in front of it: no broadcast may overtake that */
 };
 
 /* Writes what is queued, as far as the socket takes it. */
@@ -48,6 +49,12 @@ void ws_channel_write(struct ws_channel *channel);
  * would be kept than is worth it: then copy. */
 void *ws_channel_take_block(struct ws_channel *channel, size_t length);
 
-/* As ws_channel_send(), for text that is known to be UTF-8. */
+/* True when there are records to be handled that no descriptor will wake anybody for. */
+bool ws_channel_is_half_read(const struct ws_channel *channel);
+
+/* As ws_channel_send() and ws_channel_broadcast(), for text that is known to be UTF-8. */
 enum ws_channel_result ws_channel_send_checked(struct ws_channel_peer *peer, bool text, const void *data, size_t length,
                                                bool notify);
+enum ws_channel_result ws_channel_broadcast_checked(struct ws_channel *channel, struct ws_channel_peer *const *peers,
+                                                    size_t count, bool text, const void *data, size_t length,
+                                                    size_t *sent);

@@ -187,7 +187,7 @@ static uint32_t list_targets(struct targets *targets, size_t length, uint8_t *ou
   uint32_t count = 0;
   struct ws_channel_peer *peer;
   while (count < room && (peer = next_target(targets)) != NULL) {
-    if (check_peer(peer) != WS_CHANNEL_SENT)
+    if (check_peer(peer) != WS_CHANNEL_SENT || peer->hold)
       continue;
     wsc_put_u64(out + 8 * (size_t)count++, peer->identified.id);
     charge(peer, length);
@@ -231,17 +231,14 @@ static enum ws_channel_result broadcast(struct targets *targets, bool text, cons
   return WS_CHANNEL_SENT;
 }
 
-enum ws_channel_result ws_channel_broadcast(struct ws_channel *channel, struct ws_channel_peer *const *peers,
-                                            size_t count, bool text, const void *data, size_t length, size_t *sent) {
-  size_t unwanted;
-  sent = sent != NULL ? sent : &unwanted;
+enum ws_channel_result ws_channel_broadcast_checked(struct ws_channel *channel, struct ws_channel_peer *const *peers,
+                                                    size_t count, bool text, const void *data, size_t length,
+                                                    size_t *sent) {
   *sent = 0;
   if (channel->state != WS_CHANNEL_OPEN)
     return WS_CHANNEL_GONE;
   if (length > channel->max_message)
     return WS_CHANNEL_TOO_BIG;
-  if (!is_text_right(text, data, length))
-    return WS_CHANNEL_INVALID;
   struct targets targets = {.channel = channel, .peers = peers, .count = count};
   size_t all = peers != NULL ? count : ws_channel_get_peer_count(channel);
   if (all == 0)
@@ -253,6 +250,16 @@ enum ws_channel_result ws_channel_broadcast(struct ws_channel *channel, struct w
   enum ws_channel_result result = broadcast(&targets, text, data, length, ids, room, sent);
   free(ids);
   return result;
+}
+
+enum ws_channel_result ws_channel_broadcast(struct ws_channel *channel, struct ws_channel_peer *const *peers,
+                                            size_t count, bool text, const void *data, size_t length, size_t *sent) {
+  size_t unwanted;
+  sent = sent != NULL ? sent : &unwanted;
+  *sent = 0;
+  if (length <= channel->max_message && !is_text_right(text, data, length))
+    return WS_CHANNEL_INVALID;
+  return ws_channel_broadcast_checked(channel, peers, count, text, data, length, sent);
 }
 
 /* --- Close --- */

@@ -423,6 +423,10 @@ enum ws_channel_state ws_channel_dispatch(struct ws_channel *channel) {
   return state;
 }
 
+bool ws_channel_is_half_read(const struct ws_channel *channel) {
+  return channel->half_read && !channel->paused && channel->state == WS_CHANNEL_OPEN;
+}
+
 void *ws_channel_take_block(struct ws_channel *channel, size_t length) {
   if (length < channel->decoder.capacity / TAKE_SHARE)
     return NULL;

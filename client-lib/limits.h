@@ -8,3 +8,26 @@
 #define WS_CHANNEL_QUEUE_LOW (1u << 20) /* ... until it holds less than this */
 #define WS_CHANNEL_DIRECT                                                                                              \
   (16u << 10) /* payloads from this size on are written from where they lie, if the channel takes them at once */
+
+/* Messages that somebody keeps beyond their event. */
+#define WS_MESSAGE_KEPT_IN_PLACE                                                                                       \
+  (32u << 10)              /* octets from which on they keep the memory they were read to; else they are copied */
+#define WS_SENDS_MAX 1024u /* calls of ws_connection_send_async() for one connection that have not completed */
+#define WS_SENDS_OCTETS (32u << 20) /* octets of those that wait for room; one larger message alone is fine */
+
+/* The service. */
+#define WS_CALL_TIMEOUT_MS                                                                                             \
+  60000 /* for an answer of the service: Stop waits for peers, Start for a certificate to be read */
+#define WS_REOPEN_FIRST_MS                                                                                             \
+  20u /* after the death of a worker, until the channel for the next one is asked for again ... */
+#define WS_REOPEN_LAST_MS 1000u /* ... doubling up to this ... */
+#define WS_REOPEN_TRIES 12u     /* ... and so often */
+#define WS_AWAY_MS 30000u       /* the service is not on the bus: then it counts as gone for good */
+#define WS_AWAY_ENDED_MS 5000u  /* the same where the channel has ended too: a service that is restarted takes less */
+
+/* Over signals and calls of the bus. */
+#define WS_SIGNALS_CALLS_MAX 64u          /* calls outstanding; the bus refuses a client more than 128 */
+#define WS_SIGNALS_ACKNOWLEDGE_STEP 16u   /* events handled after which the service is told, however busy we are */
+#define WS_SIGNALS_PEER_HIGH (1u << 20)   /* octets that wait for one peer from which on sending to it is refused ... */
+#define WS_SIGNALS_PEER_LOW (256u << 10)  /* ... until it has less */
+#define WS_SIGNALS_TOTAL_HIGH (64u << 20) /* the same of all peers together */

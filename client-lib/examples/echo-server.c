@@ -1,121 +1,111 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The smallest useful app: a WebSocket server that sends each message back to whoever sent it, in order. */
-#include "client-lib/examples/bus-server.h"
+#include "client-lib/examples/run.h"
 
-#include <glib-unix.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
-struct echo {
-  GMainLoop *loop;
-  struct bus_server *server;
-  gboolean verbose;
-  int status;
-};
-
-static void on_connected(gpointer user, guint64 connection, const char *client_ip, guint16 client_port,
-                         GVariant *details) {
-  struct echo *echo = user;
-  const char *path = "";
-  g_variant_lookup(details, "path", "&s", &path);
-  if (echo->verbose)
-    printf("%" G_GUINT64_FORMAT " connected from %s port %u, path %s\n", connection, client_ip, client_port, path);
-}
-
-static void on_message(gpointer user, guint64 connection, gboolean text, GVariant *data) {
-  struct echo *echo = user;
-  if (echo->verbose)
-    printf("%" G_GUINT64_FORMAT " sent %" G_GSIZE_FORMAT " octets of %s\n", connection, g_variant_get_size(data),
-           text ? "text" : "data");
-  bus_server_send(echo->server, connection, text, data);
-}
-
-static void on_closed(gpointer user, guint64 connection, guint16 code, const char *reason, gboolean clean) {
-  struct echo *echo = user;
-  if (echo->verbose)
-    printf("%" G_GUINT64_FORMAT " closed with %u \"%s\"%s\n", connection, code, reason, clean ? "" : ", not clean");
-}
-
-static void on_problem(gpointer user, guint32 code, const char *message) {
+static void on_connect(WsServer *server, WsConnection *connection, gpointer user) {
+  (void)server;
   (void)user;
-  g_printerr("echo-server: error %u: %s\n", code, message);
+  g_autofree char *ip = ws_connection_get_client_ip(connection), *path = ws_connection_get_path(connection);
+  printf("%" G_GUINT64_FORMAT " connected from %s port %u, path %s\n", ws_connection_get_id(connection), ip,
+         ws_connection_get_client_port(connection), path);
 }
 
-static void on_lost(gpointer user, const char *why) {
-  struct echo *echo = user;
-  g_printerr("echo-server: %s\n", why);
-  echo->status = EXIT_FAILURE;
-  g_main_loop_quit(echo->loop);
+static void on_message_told(WsServer *server, WsConnection *connection, WsMessage *message, gpointer user) {
+  (void)server;
+  (void)user;
+  printf("%" G_GUINT64_FORMAT " sent %" G_GSIZE_FORMAT " octets of %s\n", ws_connection_get_id(connection),
+         ws_message_get_length(message), ws_message_is_text(message) ? "text" : "data");
 }
 
-static void on_released(gpointer user) {
-  struct echo *echo = user;
-  g_main_loop_quit(echo->loop);
+static void on_close(WsServer *server, WsConnection *connection, guint code, const char *reason, gboolean clean,
+                     gpointer user) {
+  (void)server;
+  (void)user;
+  printf("%" G_GUINT64_FORMAT " closed with %u \"%s\"%s\n", ws_connection_get_id(connection), code, reason,
+         clean ? "" : ", not clean");
 }
 
-static gboolean on_end_signal(gpointer user) {
-  struct echo *echo = user;
-  bus_server_release(echo->server, on_released);
-  return G_SOURCE_REMOVE; /* a second Ctrl-C ends at once */
+static void on_sent(GObject *source, GAsyncResult *result, gpointer user) {
+  WsConnection *connection = WS_CONNECTION(source);
+  g_autoptr(GError) error = NULL;
+  (void)user;
+  if (!ws_connection_send_finish(connection, result, &error) &&
+      g_error_matches(error, WS_ERROR, WS_ERROR_LIMIT_EXCEEDED))
+    ws_connection_close(connection, 1013, "too much waits for you: read faster", NULL);
 }
 
-/* "KEY=VALUE" with the value as GVariant text, such as "maxMessageSize=uint64 1048576". */
-static gboolean insert_option(GVariantDict *options, const char *text, GError **error) {
+/* Answers for a peer that reads too slowly wait for it alone, and are bounded. */
+static void on_message(WsServer *server, WsConnection *connection, WsMessage *message, gpointer user) {
+  g_autoptr(GError) error = NULL;
+  (void)server;
+  (void)user;
+  if (!ws_connection_send(connection, message, &error) && g_error_matches(error, WS_ERROR, WS_ERROR_WOULD_BLOCK))
+    ws_connection_send_async(connection, message, NULL, on_sent, NULL);
+}
+
+/* "KEY=VALUE", KEY as the service names it and VALUE as GVariant text, such as "maxMessageSize=1048576". */
+static gboolean set_option(WsServerConfig *config, const char *text, GError **error) {
   const char *equals = strchr(text, '=');
   if (equals == NULL) {
     g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--option %s is not KEY=VALUE", text);
     return FALSE;
   }
-  g_autofree char *key = g_strndup(text, (gsize)(equals - text));
+  g_autoptr(GString) name = g_string_new(NULL);
+  for (const char *at = text; at < equals; at++) {
+    if (g_ascii_isupper(*at) && !(at > text && g_ascii_isupper(at[-1])))
+      g_string_append_c(name, '-');
+    g_string_append_c(name, g_ascii_tolower(*at));
+  }
   g_autoptr(GVariant) value = g_variant_parse(NULL, equals + 1, NULL, NULL, error);
+  GParamSpec *property = g_object_class_find_property(G_OBJECT_GET_CLASS(config), name->str);
+  g_auto(GValue) given = G_VALUE_INIT;
   if (value == NULL)
     return FALSE;
-  g_variant_dict_insert_value(options, key, value);
+  g_dbus_gvariant_to_gvalue(value, &given);
+  if (property == NULL || !g_value_type_transformable(G_VALUE_TYPE(&given), property->value_type)) {
+    g_set_error(error, G_OPTION_ERROR, G_OPTION_ERROR_BAD_VALUE, "--option %s: no such option, or not of that type",
+                text);
+    return FALSE;
+  }
+  g_object_set_property(G_OBJECT(config), name->str, &given);
   return TRUE;
 }
 
-static GVariant *make_options(int port, const char *ip, const char *protocol, int clients, int connections,
-                              char **others, GError **error) {
-  GVariantDict options;
-  g_variant_dict_init(&options, NULL);
+static WsServerConfig *make_config(int port, const char *ip, const char *protocol, int clients, int connections,
+                                   char **others, GError **error) {
+  g_autoptr(WsServerConfig) config = ws_server_config_new((guint)port);
   /* As the person typed it: the service knows best what a legal port or limit is. */
-  g_variant_dict_insert(&options, "serverPort", "i", port);
-  if (ip != NULL)
-    g_variant_dict_insert(&options, "serverIP", "s", ip);
-  if (protocol != NULL)
-    g_variant_dict_insert(&options, "protocol", "s", protocol);
+  g_object_set(config, "server-ip", ip, "protocol", protocol, NULL);
   if (clients > 0)
-    g_variant_dict_insert(&options, "maxConcurrentClientsNumber", "u", (guint32)clients);
+    g_object_set(config, "max-concurrent-clients-number", (guint)clients, NULL);
   if (connections > 0)
-    g_variant_dict_insert(&options, "maxConnectionsForOneClient", "u", (guint32)connections);
-  for (; others != NULL && *others != NULL; others++) {
-    if (!insert_option(&options, *others, error)) {
-      g_variant_dict_clear(&options);
+    g_object_set(config, "max-connections-for-one-client", (guint)connections, NULL);
+  for (; others != NULL && *others != NULL; others++)
+    if (!set_option(config, *others, error))
       return NULL;
-    }
-  }
-  return g_variant_dict_end(&options);
+  return g_steal_pointer(&config);
 }
 
-static const struct bus_server_events echo_events = {on_connected, on_message, on_closed, on_problem, on_lost};
-
-static void serve(struct echo *echo, GVariant *options) {
-  g_autoptr(GError) error = NULL;
-  g_autofree char *url = NULL;
-  if (!bus_server_start(echo->server, options, &error) || (url = bus_server_get_url(echo->server, &error)) == NULL) {
-    bus_server_print_error("echo-server", "cannot start", error);
-    echo->status = EXIT_FAILURE;
-    return;
+static int serve(WsServerConfig *config, gboolean verbose) {
+  g_autoptr(WsServer) server = example_new_server("echo-server");
+  if (server == NULL)
+    return EXIT_FAILURE;
+  if (verbose) {
+    g_signal_connect(server, "connect", G_CALLBACK(on_connect), NULL);
+    g_signal_connect(server, "message-receive", G_CALLBACK(on_message_told), NULL);
+    g_signal_connect(server, "close", G_CALLBACK(on_close), NULL);
   }
-  g_unix_signal_add(SIGINT, on_end_signal, echo);
-  g_unix_signal_add(SIGTERM, on_end_signal, echo);
-  printf("listening on %s\n", url);
-  g_main_loop_run(echo->loop);
+  g_signal_connect(server, "message-receive", G_CALLBACK(on_message), NULL);
+  return example_serve("echo-server", server, config);
 }
 
 int main(int argc, char **argv) {
-  struct echo echo = {0};
   int port = -1, clients = 0, connections = 0;
+  gboolean verbose = FALSE;
   g_autofree char *ip = NULL, *protocol = NULL;
   g_auto(GStrv) others = NULL;
   const GOptionEntry entries[] = {
@@ -125,8 +115,9 @@ int main(int argc, char **argv) {
       {"max-clients", 0, 0, G_OPTION_ARG_INT, &clients, "Distinct client addresses (default: 10)", "N"},
       {"max-connections", 0, 0, G_OPTION_ARG_INT, &connections, "Connections of one address (default: 10)", "N"},
       {"option", 'o', 0, G_OPTION_ARG_STRING_ARRAY, &others,
-       "Any other option of Start as GVariant text: 'maxMessageSize=uint64 1048576'", "KEY=VALUE"},
-      {"verbose", 'v', 0, G_OPTION_ARG_NONE, &echo.verbose, "Print what happens", NULL},
+       "Any other option of Start, its value as GVariant text: 'maxMessageSize=1048576', 'certificate=\"cert.pem\"'",
+       "KEY=VALUE"},
+      {"verbose", 'v', 0, G_OPTION_ARG_NONE, &verbose, "Print what happens", NULL},
       {0},
   };
   g_autoptr(GOptionContext) context = g_option_context_new("- a WebSocket echo server through wsserverd");
@@ -139,21 +130,10 @@ int main(int argc, char **argv) {
     return EXIT_FAILURE;
   }
   setvbuf(stdout, NULL, _IOLBF, 0);
-  g_autoptr(GVariant) options = make_options(port, ip, protocol, clients, connections, others, &error);
-  if (options == NULL) {
+  g_autoptr(WsServerConfig) config = make_config(port, ip, protocol, clients, connections, others, &error);
+  if (config == NULL) {
     g_printerr("echo-server: %s (see --help)\n", error->message);
     return EXIT_FAILURE;
   }
-  g_variant_ref_sink(options);
-
-  echo.server = bus_server_new(&echo_events, &echo, &error);
-  if (echo.server == NULL) {
-    bus_server_print_error("echo-server", "cannot create a server", error);
-    return EXIT_FAILURE;
-  }
-  echo.loop = g_main_loop_new(NULL, FALSE);
-  serve(&echo, options);
-  bus_server_free(echo.server);
-  g_main_loop_unref(echo.loop);
-  return echo.status;
+  return serve(config, verbose);
 }

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""echo-server against a third-party client (Python websockets)."""
+"""echo-server, and with it libwsserver, against a third-party client (Python websockets): over the channel and over signals."""
 
 import asyncio
 import os
@@ -12,13 +12,19 @@ import subprocess
 import pytest
 import websockets
 
-LIMITS = (pathlib.Path(__file__).resolve().parents[2] / "client-lib" / "examples" / "limits.h").read_text()
+LIMITS = (pathlib.Path(__file__).resolve().parents[2] / "client-lib" / "limits.h").read_text()
 STEP = 60  # seconds that any one step may take on a busy machine
 
 
 def limit(name):
     factor, shift = re.search(rf"#define {name} \(?(\d+)u?(?: << (\d+)\))?", LIMITS).groups()
     return int(factor) << int(shift or 0)
+
+
+@pytest.fixture(params=["channel", "signal"])
+def delivery(request, monkeypatch):
+    monkeypatch.setenv("WS_DELIVERY", request.param)
+    return request.param
 
 
 def connect(url, **options):
@@ -39,7 +45,7 @@ def run_echo_server(build, bus_address, *options):
     )
 
 
-def test_each_message_comes_back_to_its_sender_in_order_and_unchanged(start_app):
+def test_each_message_comes_back_to_its_sender_in_order_and_unchanged(start_app, delivery):
     url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1").url
     messages = ["text", "", "\0 and 😀", b"", b"\x00\xff", "x" * 70000, bytes(range(256)) * 20479]
     messages += [f"message {number}" for number in range(500)]
@@ -62,8 +68,8 @@ def test_each_message_comes_back_to_its_sender_in_order_and_unchanged(start_app)
     asyncio.run(visit())
 
 
-def test_more_peers_than_calls_may_be_outstanding_all_get_their_answers(start_app):
-    peers = limit("BUS_SERVER_CALLS_MAX") + 36
+def test_more_peers_than_calls_may_be_outstanding_all_get_their_answers(start_app, delivery):
+    peers = limit("WS_SIGNALS_CALLS_MAX") + 36
     url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1", "--max-connections", str(peers)).url
 
     async def visit(number):
@@ -79,10 +85,10 @@ def test_more_peers_than_calls_may_be_outstanding_all_get_their_answers(start_ap
     asyncio.run(visit_all())
 
 
-def test_a_peer_that_reads_too_slowly_is_closed_at_the_bound_and_harms_nobody(start_app):
+def test_a_peer_that_reads_too_slowly_is_closed_at_the_bound_and_harms_nobody(start_app, delivery):
     url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1").url
     piece = bytes(1 << 20)
-    pieces = 2 * limit("BUS_SERVER_PEER_MAX") // len(piece) + 16  # what sockets and worker hold comes on top
+    pieces = 2 * limit("WS_SENDS_OCTETS") // len(piece) + 16  # what sockets and worker hold comes on top
 
     async def visit():
         async with connect(url) as polite:
@@ -111,7 +117,7 @@ def test_a_peer_that_reads_too_slowly_is_closed_at_the_bound_and_harms_nobody(st
     asyncio.run(visit())
 
 
-def test_the_subprotocol_asked_for_is_agreed_on(start_app):
+def test_the_subprotocol_asked_for_is_agreed_on(start_app, delivery):
     url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1", "--protocol", "echo.v1").url
 
     async def visit():
@@ -133,7 +139,7 @@ def test_an_ipv6_address_is_printed_so_that_a_client_can_use_it(start_app):
     asyncio.run(visit())
 
 
-def test_verbose_tells_who_came_what_came_and_how_it_ended(start_app):
+def test_verbose_tells_who_came_what_came_and_how_it_ended(start_app, delivery):
     echo = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1", "--verbose")
 
     async def visit():
@@ -149,8 +155,8 @@ def test_verbose_tells_who_came_what_came_and_how_it_ended(start_app):
     assert "sent 5 octets of text" in told and 'closed with 4321 "bye"' in told
 
 
-def test_any_option_of_the_service_can_be_given(start_app):
-    url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1", "--option", "maxMessageSize=uint64 100").url
+def test_any_option_of_the_service_can_be_given(start_app, delivery):
+    url = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1", "--option", "maxMessageSize=100").url
 
     async def visit():
         async with connect(url) as peer:
@@ -163,7 +169,7 @@ def test_any_option_of_the_service_can_be_given(start_app):
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_ending_it_says_goodbye_to_its_peers(start_app, number):
+def test_ending_it_says_goodbye_to_its_peers(start_app, delivery, number):
     echo = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1")
 
     async def visit():
@@ -177,15 +183,15 @@ def test_ending_it_says_goodbye_to_its_peers(start_app, number):
     assert echo.process.wait(STEP) == 0
 
 
-def test_it_ends_with_an_error_when_the_daemon_dies(start_app, service):
+def test_it_ends_with_an_error_when_the_daemon_dies(start_app, delivery, service):
     echo = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1")
     service.process.kill()
     assert echo.process.wait(STEP) == 1
     echo.stop()
-    assert "wsserverd went away" in "\n".join(echo.said)
+    assert "wsserverd has left the bus" in "\n".join(echo.said)
 
 
-def test_it_ends_with_an_error_when_the_bus_dies(start_app, private_bus):
+def test_it_ends_with_an_error_when_the_bus_dies(start_app, delivery, private_bus):
     echo = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1")
     private_bus.process.kill()
     assert echo.process.wait(STEP) == 1
@@ -218,7 +224,7 @@ def test_a_taken_port_is_explained(build, private_bus, service):
 def test_a_missing_daemon_is_explained(build, private_bus):
     ended = run_echo_server(build, private_bus.address, "--port", "0")
     assert ended.returncode == 1
-    assert "org.freedesktop.DBus.Error.ServiceUnknown" in ended.stderr and "tools/with-daemon" in ended.stderr
+    assert "nobody offers org.wsserver1" in ended.stderr and "tools/with-daemon" in ended.stderr
 
 
 def test_a_missing_bus_is_explained(build):

@@ -10,61 +10,61 @@
  *                 {"type":"chat","from":"phone 1","text":"hello"}   {"type":"phones","count":2}
  *                 {"type":"error","text":"..."}   to the phone that sent what the TV cannot use
  */
-#include "client-lib/examples/bus-server.h"
 #include "client-lib/examples/limits.h"
+#include "client-lib/examples/run.h"
 #include "client-lib/examples/second-screen/screen.h"
 
-#include <glib-unix.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 struct tv {
-  GMainLoop *loop;
-  struct bus_server *server;
+  WsServer *server;
   struct screen screen;
-  GHashTable *names; /* connection id to the phone's name */
   guint last_number; /* of a phone */
-  int status;
 };
 
 /* Takes the object. */
-static GVariant *to_message(json_object *object) {
-  gsize length;
-  const char *text = json_object_to_json_string_length(object, JSON_C_TO_STRING_PLAIN, &length);
-  GVariant *data = g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, text, length, 1);
+static WsMessage *to_message(json_object *object) {
+  WsMessage *message = ws_message_new_text(json_object_to_json_string_ext(object, JSON_C_TO_STRING_PLAIN));
   json_object_put(object);
-  return data;
+  return message;
 }
 
+/* A phone that does not read misses what it could not read anyway. */
 static void tell_all(struct tv *tv, json_object *object) {
-  bus_server_broadcast(tv->server, TRUE, to_message(object));
+  g_autoptr(WsMessage) message = to_message(object);
+  ws_server_broadcast(tv->server, NULL, message, NULL);
 }
 
-static void tell(struct tv *tv, guint64 connection, json_object *object) {
-  bus_server_send(tv->server, connection, TRUE, to_message(object));
+static void tell(WsConnection *connection, json_object *object) {
+  g_autoptr(WsMessage) message = to_message(object);
+  ws_connection_send(connection, message, NULL);
 }
 
-static void tell_error(struct tv *tv, guint64 connection, const char *text) {
+static void tell_error(WsConnection *connection, const char *text) {
   json_object *object = json_object_new_object();
   json_object_object_add(object, "type", json_object_new_string("error"));
   json_object_object_add(object, "text", json_object_new_string(text));
-  tell(tv, connection, object);
+  tell(connection, object);
 }
 
 static void tell_count(struct tv *tv) {
   json_object *object = json_object_new_object();
   json_object_object_add(object, "type", json_object_new_string("phones"));
-  json_object_object_add(object, "count", json_object_new_int((int)g_hash_table_size(tv->names)));
+  json_object_object_add(object, "count", json_object_new_int((int)ws_server_get_connection_count(tv->server)));
   tell_all(tv, object);
 }
 
-static void on_connected(gpointer user, guint64 connection, const char *client_ip, guint16 client_port,
-                         GVariant *details) {
-  struct tv *tv = user;
-  (void)client_port;
-  (void)details;
+/* The phone's name goes with its connection. */
+static const char *name_of(WsConnection *connection) {
+  return g_object_get_data(G_OBJECT(connection), "name");
+}
+
+static void on_connect(WsServer *server, WsConnection *connection, struct tv *tv) {
+  (void)server;
+  g_autofree char *client_ip = ws_connection_get_client_ip(connection);
   char *name = g_strdup_printf("phone %u", ++tv->last_number);
-  g_hash_table_replace(tv->names, g_memdup2(&connection, sizeof connection), name);
+  g_object_set_data_full(G_OBJECT(connection), "name", name, g_free);
   printf("%s connected from %s\n", name, client_ip);
 
   json_object *welcome = json_object_new_object();
@@ -72,16 +72,17 @@ static void on_connected(gpointer user, guint64 connection, const char *client_i
   json_object_object_add(welcome, "name", json_object_new_string(name));
   json_object_object_add(welcome, "columns", json_object_new_int(SCREEN_COLUMNS));
   json_object_object_add(welcome, "tiles", screen_tiles());
-  tell(tv, connection, welcome);
-  tell(tv, connection, screen_state(&tv->screen));
+  tell(connection, welcome);
+  tell(connection, screen_state(&tv->screen));
   tell_count(tv);
 }
 
-static void take_key(struct tv *tv, guint64 connection, const char *name, json_object *object) {
+static void take_key(struct tv *tv, WsConnection *connection, json_object *object) {
+  const char *name = name_of(connection);
   json_object *key;
   if (!json_object_object_get_ex(object, "key", &key) || !json_object_is_type(key, json_type_string) ||
       !screen_press(&tv->screen, json_object_get_string(key))) {
-    tell_error(tv, connection, "This TV does not know that key.");
+    tell_error(connection, "This TV does not know that key.");
     return;
   }
   printf("%s pressed %s: %s%s, volume %d%s\n", name, json_object_get_string(key), screen_selected(&tv->screen),
@@ -97,10 +98,11 @@ static void print_chat(const char *name, const char *line) {
   printf("%s says: %s\n", name, shown->str);
 }
 
-static void take_chat(struct tv *tv, guint64 connection, const char *name, json_object *object) {
+static void take_chat(struct tv *tv, WsConnection *connection, json_object *object) {
+  const char *name = name_of(connection);
   json_object *text;
   if (!json_object_object_get_ex(object, "text", &text) || !json_object_is_type(text, json_type_string)) {
-    tell_error(tv, connection, "A chat message needs a text.");
+    tell_error(connection, "A chat message needs a text.");
     return;
   }
   /* A JSON string may hold U+0000, which would end it early here and is no loss in a chat line. */
@@ -118,10 +120,10 @@ static void take_chat(struct tv *tv, guint64 connection, const char *name, json_
   tell_all(tv, chat);
 }
 
-/* NULL unless `data` is exactly one JSON object. */
-static json_object *parse(GVariant *data) {
+/* NULL unless the message is exactly one JSON object. */
+static json_object *parse(const WsMessage *message) {
   gsize length;
-  const char *text = g_variant_get_fixed_array(data, &length, 1);
+  const char *text = (const char *)ws_message_peek(message, &length);
   json_tokener *tokener = json_tokener_new_ex(8);
   json_object *object = json_tokener_parse_ex(tokener, text, (int)MIN(length, SCREEN_MESSAGE_MAX));
   if (object != NULL &&
@@ -131,80 +133,39 @@ static json_object *parse(GVariant *data) {
   return object;
 }
 
-static void on_message(gpointer user, guint64 connection, gboolean is_text, GVariant *data) {
-  struct tv *tv = user;
-  const char *name = g_hash_table_lookup(tv->names, &connection);
-  json_object *object = is_text ? parse(data) : NULL;
+static void on_message(WsServer *server, WsConnection *connection, WsMessage *message, struct tv *tv) {
+  json_object *object = ws_message_is_text(message) ? parse(message) : NULL;
   json_object *type = NULL;
-  if (name == NULL || object == NULL || !json_object_object_get_ex(object, "type", &type)) {
-    tell_error(tv, connection, "This TV understands JSON objects with a \"type\" only.");
+  (void)server;
+  if (object == NULL || !json_object_object_get_ex(object, "type", &type)) {
+    tell_error(connection, "This TV understands JSON objects with a \"type\" only.");
   } else if (g_strcmp0(json_object_get_string(type), "key") == 0) {
-    take_key(tv, connection, name, object);
+    take_key(tv, connection, object);
   } else if (g_strcmp0(json_object_get_string(type), "chat") == 0) {
-    take_chat(tv, connection, name, object);
+    take_chat(tv, connection, object);
   } else {
-    tell_error(tv, connection, "This TV knows the types \"key\" and \"chat\".");
+    tell_error(connection, "This TV knows the types \"key\" and \"chat\".");
   }
   json_object_put(object);
 }
 
-static void on_closed(gpointer user, guint64 connection, guint16 code, const char *reason, gboolean clean) {
-  struct tv *tv = user;
-  const char *name = g_hash_table_lookup(tv->names, &connection);
+static void on_close(WsServer *server, WsConnection *connection, guint code, const char *reason, gboolean clean,
+                     struct tv *tv) {
+  (void)server;
   (void)reason;
-  if (name == NULL)
-    return;
-  printf("%s left (%u%s)\n", name, code, clean ? "" : ", connection lost");
-  g_hash_table_remove(tv->names, &connection);
+  printf("%s left (%u%s)\n", name_of(connection), code, clean ? "" : ", connection lost");
   tell_count(tv);
 }
 
-static void on_problem(gpointer user, guint32 code, const char *message) {
-  (void)user;
-  g_printerr("second-screen: error %u: %s\n", code, message);
-}
-
-static void on_lost(gpointer user, const char *why) {
-  struct tv *tv = user;
-  g_printerr("second-screen: %s\n", why);
-  tv->status = EXIT_FAILURE;
-  g_main_loop_quit(tv->loop);
-}
-
-static void on_released(gpointer user) {
-  struct tv *tv = user;
-  g_main_loop_quit(tv->loop);
-}
-
-static gboolean on_end_signal(gpointer user) {
-  struct tv *tv = user;
-  bus_server_release(tv->server, on_released);
-  return G_SOURCE_REMOVE; /* a second Ctrl-C ends at once */
-}
-
-static const struct bus_server_events tv_events = {on_connected, on_message, on_closed, on_problem, on_lost};
-
-static void serve(struct tv *tv, int port, const char *ip, char **origins) {
-  g_autoptr(GError) error = NULL;
-  g_autofree char *url = NULL;
-  GVariantDict options;
-  g_variant_dict_init(&options, NULL);
-  g_variant_dict_insert(&options, "serverPort", "i", port);
-  if (ip != NULL)
-    g_variant_dict_insert(&options, "serverIP", "s", ip);
-  if (origins != NULL) /* any other page that somebody has open could control this TV too */
-    g_variant_dict_insert(&options, "allowedOrigins", "^as", origins);
-  g_variant_dict_insert(&options, "maxMessageSize", "t", (guint64)SCREEN_MESSAGE_MAX);
-  if (!bus_server_start(tv->server, g_variant_dict_end(&options), &error) ||
-      (url = bus_server_get_url(tv->server, &error)) == NULL) {
-    bus_server_print_error("second-screen", "cannot start", error);
-    tv->status = EXIT_FAILURE;
-    return;
-  }
-  g_unix_signal_add(SIGINT, on_end_signal, tv);
-  g_unix_signal_add(SIGTERM, on_end_signal, tv);
-  printf("listening on %s\n", url);
-  g_main_loop_run(tv->loop);
+static int serve(struct tv *tv, int port, const char *ip, char **origins) {
+  g_autoptr(WsServerConfig) config = ws_server_config_new((guint)port);
+  /* Any other page that somebody has open could control this TV too. */
+  g_object_set(config, "server-ip", ip, "allowed-origins", origins, "max-message-size", (guint64)SCREEN_MESSAGE_MAX,
+               NULL);
+  g_signal_connect(tv->server, "connect", G_CALLBACK(on_connect), tv);
+  g_signal_connect(tv->server, "message-receive", G_CALLBACK(on_message), tv);
+  g_signal_connect(tv->server, "close", G_CALLBACK(on_close), tv);
+  return example_serve("second-screen", tv->server, config);
 }
 
 int main(int argc, char **argv) {
@@ -228,17 +189,9 @@ int main(int argc, char **argv) {
   }
   setvbuf(stdout, NULL, _IOLBF, 0);
 
-  tv.server = bus_server_new(&tv_events, &tv, &error);
-  if (tv.server == NULL) {
-    bus_server_print_error("second-screen", "cannot create a server", error);
-    return EXIT_FAILURE;
-  }
-  tv.loop = g_main_loop_new(NULL, FALSE);
-  tv.names = g_hash_table_new_full(g_int64_hash, g_int64_equal, g_free, g_free);
   screen_init(&tv.screen);
-  serve(&tv, port, ip, origins);
-  bus_server_free(tv.server);
-  g_hash_table_unref(tv.names);
-  g_main_loop_unref(tv.loop);
-  return tv.status;
+  tv.server = example_new_server("second-screen");
+  int status = tv.server != NULL ? serve(&tv, port, ip, origins) : EXIT_FAILURE;
+  g_clear_object(&tv.server);
+  return status;
 }

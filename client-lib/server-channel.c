@@ -1,0 +1,136 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Opening the delivery of a run, and another when a worker has died. */
+#include "client-lib/limits.h"
+#include "client-lib/server-private.h"
+
+#include <gio/gunixfdlist.h>
+
+/* --- OpenChannel --- */
+
+static int take_descriptor(GVariant *reply, GUnixFDList *fds, GError **error) {
+  gint32 index;
+  g_variant_get(reply, "(h)", &index);
+  if (fds != NULL && index >= 0 && index < g_unix_fd_list_get_length(fds))
+    return g_unix_fd_list_get(fds, index, error);
+  g_set_error_literal(error, WS_ERROR, WS_ERROR_FAILED, "the service answered OpenChannel without a channel");
+  return -1;
+}
+
+static void open_channel(WsServer *self, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user) {
+  ws_server_call(self, "OpenChannel", NULL, "(h)", NULL, cancellable, callback, user);
+}
+
+/* False and an error when there is none. */
+static bool open_channel_finish(WsServer *self, GObject *source, GAsyncResult *result, GError **error) {
+  g_autoptr(GUnixFDList) fds = NULL;
+  g_autoptr(GVariant) reply = ws_server_call_finish(source, &fds, result, error);
+  int fd = reply != NULL ? take_descriptor(reply, fds, error) : -1;
+  if (fd < 0)
+    return false;
+  self->delivery = ws_channel_delivery_new(self, fd);
+  return true;
+}
+
+/* --- The first of a run --- */
+
+struct opening {
+  WsServer *server;
+  WsServerOpened opened;
+  gpointer user;
+};
+
+static bool prefers_signals(WsServer *self) {
+  bool passes_fds = g_dbus_connection_get_capabilities(self->bus) & G_DBUS_CAPABILITY_FLAGS_UNIX_FD_PASSING;
+  return !passes_fds || g_strcmp0(g_getenv("WS_DELIVERY"), "signal") == 0;
+}
+
+static void on_opened(GObject *source, GAsyncResult *result, gpointer user) {
+  struct opening *opening = user;
+  g_autoptr(GError) error = NULL;
+  (void)open_channel_finish(opening->server, source, result, &error);
+  opening->opened(opening->user, g_steal_pointer(&error));
+  g_object_unref(opening->server);
+  g_free(opening);
+}
+
+void ws_server_open_delivery(WsServer *self, GCancellable *cancellable, WsServerOpened opened, gpointer user) {
+  if (self->delivery == NULL && prefers_signals(self))
+    self->delivery = ws_signal_delivery_new(self);
+  if (self->delivery != NULL) { /* also that of a start that failed */
+    opened(user, NULL);
+    return;
+  }
+  struct opening *opening = g_new(struct opening, 1);
+  *opening = (struct opening){g_object_ref(self), opened, user};
+  open_channel(self, cancellable, on_opened, opening);
+}
+
+/* --- After the death of a worker --- */
+
+void ws_server_stop_reopening(WsServer *self) {
+  if (self->reopening == NULL)
+    return;
+  g_source_destroy(self->reopening);
+  g_clear_pointer(&self->reopening, g_source_unref);
+}
+
+static gboolean on_try_again(gpointer user) {
+  WsServer *self = user;
+  ws_server_stop_reopening(self);
+  ws_server_reopen(self);
+  return G_SOURCE_REMOVE;
+}
+
+/* The service has not noticed yet that the worker died, or is busy with it. */
+static void try_again_later(WsServer *self, const GError *error) {
+  if (self->reopen_tries++ >= WS_REOPEN_TRIES) {
+    g_autofree char *why = g_strdup_printf("the channel cannot be opened again: %s", error->message);
+    ws_server_tell(self, "Stop", NULL);
+    ws_server_on_lost(self, why);
+    return;
+  }
+  guint delay = MIN(WS_REOPEN_FIRST_MS << (self->reopen_tries - 1), WS_REOPEN_LAST_MS);
+  self->reopening = g_timeout_source_new(delay);
+  g_source_set_callback(self->reopening, on_try_again, self, NULL);
+  g_source_attach(self->reopening, self->context);
+}
+
+static void on_reopened(GObject *source, GAsyncResult *result, gpointer user) {
+  g_autoptr(WsServer) self = user;
+  g_autoptr(GError) error = NULL;
+  self->reopen_called = false;
+  if (open_channel_finish(self, source, result, &error)) {
+    self->reopen_tries = 0;
+    return;
+  }
+  if (self->state != WS_SERVER_STATE_RUNNING || g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+    return;
+  if (g_dbus_connection_is_closed(self->bus))
+    ws_server_on_lost(self, "the bus went away, and the server with it");
+  else if (ws_server_is_forgotten(error))
+    ws_server_on_lost(self, error->message);
+  else if (self->service_owner != NULL)
+    try_again_later(self, error);
+  else /* as soon as it comes back */
+    ws_server_wait_for_service(self, WS_AWAY_ENDED_MS);
+}
+
+void ws_server_reopen(WsServer *self) {
+  if (self->delivery != NULL || self->reopening != NULL || self->reopen_called || self->path == NULL ||
+      self->state != WS_SERVER_STATE_RUNNING)
+    return;
+  self->reopen_called = true;
+  g_main_context_push_thread_default(self->context);
+  open_channel(self, self->calls, on_reopened, g_object_ref(self));
+  g_main_context_pop_thread_default(self->context);
+}
+
+void ws_server_on_delivery_ended(WsServer *self, bool broken, const char *reason) {
+  if (broken && self->state == WS_SERVER_STATE_RUNNING) {
+    self->fails = true;
+    ws_server_set_state(self, WS_SERVER_STATE_STOPPING);
+    ws_server_take_error(self, WS_ERROR_FAILED, reason);
+  }
+  ws_server_finish_stop(self);
+  ws_server_reopen(self);
+}

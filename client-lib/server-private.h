@@ -1,0 +1,133 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What the files of a server share.
+ *
+ *   server.c          the object: properties, signals, connections, what a delivery reports
+ *   server-run.c      starting and stopping
+ *   server-channel.c  opening its delivery, and another when a worker has died
+ *   server-bus.c      its object on the bus: calls, signals, the service that comes and goes
+ *
+ * A server has a delivery while it is between OpenChannel (or Start) and the end of the run. When that of a running server ends, its worker has died, and another is
+ * opened for the next one.
+ */
+#pragma once
+
+#include "channel/id-table.h"
+#include "client-lib/connection-private.h"
+#include "client-lib/delivery.h"
+#include "client-lib/details.h"
+#include "client-lib/message-private.h"
+#include <wsserver/ws-error.h>
+#include <wsserver/ws-server.h>
+
+#define WS_SERVICE "org.wsserver1"
+#define WS_MANAGER_PATH "/org/wsserver1"
+#define WS_MANAGER_INTERFACE "org.wsserver1.Manager"
+#define WS_SERVER_INTERFACE "org.wsserver1.Server"
+
+struct _WsServer {
+  GObject parent;
+  GMainContext *context; /* of the thread it belongs to */
+  GDBusConnection *bus;
+  bool bus_is_ours;    /* the system bus, and not one that the app gave */
+  char *path;          /* its object on the bus; NULL before the first start, and when the service has forgotten it */
+  char *service_owner; /* unique name of the service, whose signals count */
+  guint subscription, watch;
+  bool was_away; /* the service has left the bus */
+  GSource *away; /* until it counts as gone for good */
+
+  WsServerState state;
+  guint16 port;
+  char *ip; /* that it listens on */
+  bool tls;
+  bool paused;
+  struct ws_delivery *delivery;
+  struct wsc_id_table connections; /* each holds a reference */
+  WsMessage *message;              /* lent to handlers */
+
+  guint64 max_message;         /* octets, as configured for this run */
+  guint64 events_handled;      /* event signals since CreateServer ... */
+  guint64 events_acknowledged; /* ... and of those: reported to the service */
+  guint emitting;              /* handlers of the app are running */
+
+  GCancellable *calls;  /* of everything that is to end with this object */
+  GQueue stops;         /* GTask of each ws_server_stop_async() that has not completed */
+  bool start_called;    /* Start is under way on the bus */
+  bool start_cancelled; /* and Stop behind it */
+  bool remote_stopped;  /* the service says that it has stopped */
+  bool fails;           /* and that will have been a failure */
+  GSource *reopening;   /* another try to open a channel, some time later */
+  bool reopen_called;   /* OpenChannel is under way on the bus */
+  guint reopen_tries;
+};
+
+/* --- server.c: what a delivery reports --- */
+
+/* Takes over the reference, and the headers (nullable). */
+void ws_server_take_connected(WsServer *self, WsConnection *connection, GHashTable *headers);
+void ws_server_take_message(WsServer *self, WsConnection *connection, bool text, const guint8 *data, gsize length,
+                            GBytes *bytes, struct ws_channel *channel);
+/* The connection is gone when this returns. */
+void ws_server_take_closed(WsServer *self, WsConnection *connection, guint16 code, const char *reason, bool clean);
+void ws_server_take_drained(WsServer *self, WsConnection *connection);
+void ws_server_take_error(WsServer *self, WsError code, const char *text);
+
+void ws_server_set_state(WsServer *self, WsServerState state);
+/* `port` 0: it does not listen. */
+void ws_server_set_address(WsServer *self, const char *ip, guint16 port, bool tls);
+/* Closes every connection as lost. */
+void ws_server_lose_connections(WsServer *self);
+void ws_server_drop_delivery(WsServer *self);
+WsConnection *ws_server_lookup(WsServer *self, guint64 id);
+
+/* --- server-run.c --- */
+
+/* What the service says about its object: State of org.wsserver1.Server. */
+void ws_server_on_remote_state(WsServer *self, const char *state);
+/* The service knows the object no longer. */
+void ws_server_on_lost(WsServer *self, const char *why);
+/* The end of a run, if everything about it is over. */
+void ws_server_finish_stop(WsServer *self);
+
+/* --- server-channel.c --- */
+
+/* Opens the first channel of a run, or a delivery by signals where there can be none; calls back with NULL or why not. */
+typedef void (*WsServerOpened)(gpointer user, GError *error);
+void ws_server_open_delivery(WsServer *self, GCancellable *cancellable, WsServerOpened opened, gpointer user);
+/* The delivery has nothing more to tell. `broken`: because somebody broke the rules, which ends the server. */
+void ws_server_on_delivery_ended(WsServer *self, bool broken, const char *reason);
+/* Where a running server has no delivery, opens one. */
+void ws_server_reopen(WsServer *self);
+void ws_server_stop_reopening(WsServer *self);
+
+/* --- server-bus.c --- */
+
+void ws_server_call(WsServer *self, const char *method, GVariant *arguments, const char *reply, GUnixFDList *fds,
+                    GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user);
+/* NULL and an error of this library. *fds may be NULL. */
+GVariant *ws_server_call_finish(GObject *source, GUnixFDList **fds, GAsyncResult *result, GError **error);
+/* Whether the service has said that it does not know the object: to be asked of an error of the function before. */
+bool ws_server_is_forgotten(const GError *error);
+/* Without an answer. */
+void ws_server_tell(WsServer *self, const char *method, GVariant *arguments);
+/* From now on `path` is its object. */
+void ws_server_attach_bus(WsServer *self, const char *path);
+void ws_server_detach_bus(WsServer *self);
+/* The service is not on the bus: if it is not back after so long, the server is lost. */
+void ws_server_wait_for_service(WsServer *self, guint milliseconds);
+/* Asks for the properties of the object. */
+void ws_server_ask_properties(WsServer *self, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user);
+/* Takes the answer, and returns the state it tells; NULL and an error. */
+char *ws_server_take_properties(WsServer *self, GObject *source, GAsyncResult *result, GError **error);
+
+/* --- The two deliveries --- */
+
+/* Takes the channel over. */
+struct ws_delivery *ws_channel_delivery_new(WsServer *server, int fd);
+void ws_channel_delivery_set_paused(struct ws_delivery *delivery, bool paused);
+
+struct ws_delivery *ws_signal_delivery_new(WsServer *server);
+void ws_signal_delivery_set_paused(struct ws_delivery *delivery, bool paused);
+/* A signal of the server's object. */
+void ws_signal_delivery_take(struct ws_delivery *delivery, const char *name, GVariant *arguments);
+bool ws_delivery_is_channel(const struct ws_delivery *delivery);
