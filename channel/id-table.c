@@ -73,6 +73,8 @@ struct wsc_identified *wsc_id_table_find(const struct wsc_id_table *table, uint6
 }
 
 struct wsc_identified *wsc_id_table_next(const struct wsc_id_table *table, const struct wsc_identified *entry) {
+  if (table->capacity == 0)
+    return NULL;
   uint32_t place = entry != NULL ? place_of(table, entry->id) + 1 : 0;
   while (place < table->capacity && table->places[place] == NULL)
     place++;

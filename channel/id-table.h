@@ -26,5 +26,6 @@ bool wsc_id_table_add(struct wsc_id_table *table, struct wsc_identified *entry);
 void wsc_id_table_remove(struct wsc_id_table *table, const struct wsc_identified *entry);
 /* NULL when it is not there. */
 struct wsc_identified *wsc_id_table_find(const struct wsc_id_table *table, uint64_t id);
-/* The one after `entry` in no particular order; NULL begins, and is the end. */
+/* The one after `entry` in no particular order; NULL begins, and is the end. Of an entry that is not there only the id counts, and the walk goes on
+ * about where it would be. */
 struct wsc_identified *wsc_id_table_next(const struct wsc_id_table *table, const struct wsc_identified *entry);

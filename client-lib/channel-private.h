@@ -18,13 +18,14 @@ struct ws_channel {
   uint64_t generation;  /* of the worker; 0 until WELCOME came */
   uint64_t max_message; /* until WELCOME came, that of the protocol */
   uint32_t queue_high;
-  uint32_t waiting; /* peers that were refused because of what waits for the channel itself */
+  uint64_t last_told; /* of these: with the one behind it goes on, so that nobody is told last every time */
+  uint32_t waiting;   /* peers that were refused because of what waits for the channel itself */
   const char *reason;
   uint8_t state;
   bool paused;
   bool half_read;  /* paused in the middle of what was read */
-  bool blocked;    /* the socket took less than there was */
   bool unwritable; /* the other end is gone; what it wrote before is still read */
+  bool failed;     /* it cannot go on, for want of memory */
   bool dispatching;
   bool freed; /* in the middle of a dispatch, which will do it */
 };

@@ -14,10 +14,16 @@
 
 /* --- The socket --- */
 
-/* The other end is gone. What it wrote before is still there to be read, and then comes the end. */
+/* The other end is gone. What it wrote before is still there to be read, and then comes the end: surely, since it finds that nothing follows. */
 static void give_up_writing(struct ws_channel *channel) {
+  shutdown(channel->fd, SHUT_WR);
   channel->unwritable = true;
   wsc_queue_clear(&channel->out);
+}
+
+/* The kernel's own want of memory passes like a full socket. */
+static bool is_passing(int error) {
+  return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
 }
 
 void ws_channel_write(struct ws_channel *channel) {
@@ -28,7 +34,7 @@ void ws_channel_write(struct ws_channel *channel) {
   do
     written = send(channel->fd, wsc_queue_front(&channel->out), length, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (written < 0 && errno == EINTR);
-  if (written < 0 && errno != EAGAIN)
+  if (written < 0 && !is_passing(errno))
     give_up_writing(channel);
   else if (written > 0)
     wsc_queue_consume(&channel->out, (size_t)written);
@@ -49,7 +55,7 @@ static ssize_t write_record(struct ws_channel *channel, const struct iovec *reco
   do
     written = sendmsg(channel->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (written < 0 && errno == EINTR);
-  if (written < 0 && errno == EAGAIN)
+  if (written < 0 && is_passing(errno))
     return 0;
   if (written < 0)
     return -1;
@@ -58,8 +64,11 @@ static ssize_t write_record(struct ws_channel *channel, const struct iovec *reco
   return written - (ssize_t)of_queue;
 }
 
-/* Queues what of the record has not left. */
-static bool queue_rest(struct ws_channel *channel, const struct iovec *record, size_t left_already) {
+/* Queues what of a record has not left: all of it, or nothing where nothing has. */
+static bool queue_rest(struct ws_channel *channel, const struct wsc_header *header, const struct iovec *record,
+                       size_t left_already) {
+  if (left_already == 0)
+    return wsc_queue_append_record(&channel->out, header, record[1].iov_base, record[1].iov_len);
   for (int i = 0; i < 2; i++) {
     size_t skipped = left_already < record[i].iov_len ? left_already : record[i].iov_len;
     left_already -= skipped;
@@ -72,6 +81,7 @@ static bool queue_rest(struct ws_channel *channel, const struct iovec *record, s
 
 /* The record is on its way in part, so there is no way back any more. */
 static void fail_halfway(struct ws_channel *channel) {
+  channel->failed = true;
   shutdown(channel->fd, SHUT_RDWR);
   give_up_writing(channel);
 }
@@ -82,14 +92,13 @@ static enum ws_channel_result put_large(struct ws_channel *channel, const struct
   wsc_header_encode(header, head);
   const struct iovec record[2] = {{head, sizeof head}, {(void *)(uintptr_t)payload, header->size}};
   ssize_t left = write_record(channel, record);
-  size_t before = wsc_queue_length(&channel->out);
   if (left < 0)
     give_up_writing(channel);
   if (left < 0 || (size_t)left == sizeof head + header->size)
     return WS_CHANNEL_SENT;
-  if (queue_rest(channel, record, (size_t)left))
+  if (queue_rest(channel, header, record, (size_t)left))
     return WS_CHANNEL_SENT;
-  if (left > 0 || wsc_queue_length(&channel->out) != before)
+  if (left > 0)
     fail_halfway(channel);
   return WS_CHANNEL_NO_MEMORY;
 }
@@ -176,6 +185,14 @@ struct targets {
   struct ws_channel_peer *last;
 };
 
+/* The other side would take the number of anybody else's connection for a fault, and end the server. */
+static bool are_of_channel(const struct ws_channel *channel, struct ws_channel_peer *const *peers, size_t count) {
+  for (size_t i = 0; i < count; i++)
+    if (peers[i] == NULL || peers[i]->channel != channel)
+      return false;
+  return true;
+}
+
 static struct ws_channel_peer *next_target(struct targets *targets) {
   if (targets->peers != NULL)
     return targets->next < targets->count ? targets->peers[targets->next++] : NULL;
@@ -258,6 +275,8 @@ enum ws_channel_result ws_channel_broadcast(struct ws_channel *channel, struct w
   sent = sent != NULL ? sent : &unwanted;
   *sent = 0;
   if (length <= channel->max_message && !is_text_right(text, data, length))
+    return WS_CHANNEL_INVALID;
+  if (peers != NULL && !are_of_channel(channel, peers, count))
     return WS_CHANNEL_INVALID;
   return ws_channel_broadcast_checked(channel, peers, count, text, data, length, sent);
 }

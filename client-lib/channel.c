@@ -11,8 +11,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define QUEUE_HIGH_MAX (1u << 30) /* so that what a peer holds is counted in 32 bits */
+#define QUEUE_HIGH_MAX (1u << 30)    /* so that what a peer holds is counted in 32 bits */
+#define CHARGED_MAX (UINT64_MAX / 2) /* so that what is sent to it is counted in 64, and nobody sends the rest */
 
+enum { ROOM_KEPT = 4 * WSC_DECODER_ROOM }; /* octets to read to that an idle channel holds on to */
 enum { TAKE_SHARE = 2 }; /* a block is handed out when the message is at least one part in so many of it */
 
 struct ws_channel *ws_channel_new(int fd, const struct ws_channel_events *events, void *user) {
@@ -64,7 +66,8 @@ short ws_channel_get_poll_events(const struct ws_channel *channel) {
   if (channel->state != WS_CHANNEL_OPEN)
     return 0;
   bool writes = wsc_queue_length(&channel->out) > 0 || channel->waiting > 0;
-  return (short)((channel->paused ? 0 : POLLIN) | (writes ? POLLOUT : 0));
+  bool tells = channel->half_read && !channel->paused; /* the descriptor knows nothing of what was read already */
+  return (short)((channel->paused ? 0 : POLLIN) | (writes || tells ? POLLOUT : 0));
 }
 
 enum ws_channel_state ws_channel_get_state(const struct ws_channel *channel) {
@@ -174,19 +177,32 @@ static void close_socket(struct ws_channel *channel) {
   channel->fd = -1;
 }
 
-/* Whoever is missing a CLOSED has lost its connection. Nobody finds them any more, since they go one by one. */
+static void forget_waiting(struct ws_channel *channel, struct ws_channel_peer *peer) {
+  channel->waiting -= peer->waits;
+  peer->waits = false;
+}
+
+static void remove_peer(struct ws_channel *channel, struct ws_channel_peer *peer, uint16_t code,
+                        const struct wsc_text *reason, bool clean) {
+  wsc_id_table_remove(&channel->peers, &peer->identified);
+  forget_waiting(channel, peer);
+  peer->closing = true;
+  if (channel->events->closed != NULL)
+    channel->events->closed(channel->user, peer, code, reason->text, reason->length, clean);
+  free(peer);
+}
+
+/* Whoever is missing a CLOSED has lost its connection. One by one: those that are left are still found, so that an app which frees the channel on the
+ * way can free what it keeps for them. */
 static void lose_peers(struct ws_channel *channel) {
-  struct wsc_id_table peers = channel->peers;
-  channel->peers = (struct wsc_id_table){0};
-  for (uint32_t i = 0; i < peers.capacity && !channel->freed; i++) {
-    struct ws_channel_peer *peer = (struct ws_channel_peer *)peers.places[i];
-    if (peer == NULL)
-      continue;
-    peer->closing = true;
-    if (channel->events->closed != NULL)
-      channel->events->closed(channel->user, peer, 1006, "", 0, false);
+  const struct wsc_text no_reason = {"", 0};
+  struct wsc_identified last = {0};
+  while (channel->peers.count > 0 && !channel->freed) {
+    struct wsc_identified *next = wsc_id_table_next(&channel->peers, last.id != 0 ? &last : NULL);
+    last.id = next != NULL ? next->id : 0; /* again from the beginning: removing moves some backwards */
+    if (next != NULL)
+      remove_peer(channel, (struct ws_channel_peer *)next, 1006, &no_reason, false);
   }
-  free_peers(&peers);
 }
 
 static void end(struct ws_channel *channel, enum ws_channel_state state, const char *reason) {
@@ -230,6 +246,7 @@ static const char *take_welcome(struct ws_channel *channel, const struct wsc_rec
   if (welcome.acknowledged)
     return "a channel that wants acknowledgements, which is not for apps";
   channel->generation = welcome.generation;
+  channel->last_id = welcome.generation << 32;
   channel->max_message = channel->decoder.max_message = welcome.max_message;
   channel->queue_high = welcome.queue_high < QUEUE_HIGH_MAX ? welcome.queue_high : QUEUE_HIGH_MAX;
   return NULL;
@@ -237,12 +254,12 @@ static const char *take_welcome(struct ws_channel *channel, const struct wsc_rec
 
 static const char *take_standing(struct ws_channel *channel, const struct wsc_record *record) {
   const char *fault;
+  uint64_t charged = wsc_get_u64(record->body), held = charged - wsc_get_u64(record->body + 8);
+  if (held > UINT32_MAX || charged > CHARGED_MAX)
+    return "a queue larger than any can be";
   struct ws_channel_peer *peer = add_peer(channel, record->header.connection, &fault);
   if (peer == NULL)
     return fault;
-  uint64_t charged = wsc_get_u64(record->body), held = charged - wsc_get_u64(record->body + 8);
-  if (held > UINT32_MAX)
-    return "a queue larger than any can be";
   peer->charged = charged;
   peer->held = (uint32_t)held;
   if (channel->events->connected != NULL)
@@ -264,6 +281,8 @@ static const char *take_connect(struct ws_channel *channel, const struct wsc_rec
 
 static const char *take_credit(struct ws_channel *channel, const struct wsc_record *record) {
   struct ws_channel_peer *peer = ws_channel_find_peer(channel, record->header.connection);
+  if (peer == NULL && record->header.connection > channel->last_id)
+    return "a CREDIT for a connection that never was";
   if (peer == NULL)
     return NULL; /* it has closed meanwhile */
   uint64_t released = wsc_get_u64(record->body);
@@ -285,22 +304,12 @@ static const char *take_message(struct ws_channel *channel, const struct wsc_rec
   return NULL;
 }
 
-static void forget_waiting(struct ws_channel *channel, struct ws_channel_peer *peer) {
-  channel->waiting -= peer->waits;
-  peer->waits = false;
-}
-
 static const char *take_closed(struct ws_channel *channel, const struct wsc_record *record) {
   struct ws_channel_peer *peer = ws_channel_find_peer(channel, record->header.connection);
   if (peer == NULL)
     return stranger;
-  wsc_id_table_remove(&channel->peers, &peer->identified);
-  forget_waiting(channel, peer);
-  peer->closing = true;
-  if (channel->events->closed != NULL)
-    channel->events->closed(channel->user, peer, record->header.code, (const char *)record->body, record->header.size,
-                            record->header.flags & WSC_FLAG_CLEAN);
-  free(peer);
+  const struct wsc_text reason = {(const char *)record->body, record->header.size};
+  remove_peer(channel, peer, record->header.code, &reason, record->header.flags & WSC_FLAG_CLEAN);
   return NULL;
 }
 
@@ -366,6 +375,13 @@ static void take_records(struct ws_channel *channel) {
   }
 }
 
+static void end_by_itself(struct ws_channel *channel) {
+  if (channel->failed)
+    end(channel, WS_CHANNEL_BROKEN, "no memory for the rest of a message");
+  else
+    end(channel, WS_CHANNEL_ENDED, "the server stopped, or its process ended");
+}
+
 static void read_once(struct ws_channel *channel) {
   size_t size;
   uint8_t *room = wsc_decoder_room(&channel->decoder, &size);
@@ -380,26 +396,35 @@ static void read_once(struct ws_channel *channel) {
   if (length < 0 && errno == EAGAIN)
     return;
   if (length <= 0) {
-    end(channel, WS_CHANNEL_ENDED, "the server stopped, or its process ended");
+    end_by_itself(channel);
     return;
   }
   wsc_decoder_filled(&channel->decoder, (size_t)length);
   take_records(channel);
+  if (channel->decoder.capacity > ROOM_KEPT)
+    wsc_decoder_rest(&channel->decoder);
 }
 
-/* Those that were refused because too much waited for the channel as a whole. */
+/* All of them in turn, beginning with the one behind whom it was told last. */
+static struct ws_channel_peer *next_in_turn(struct ws_channel *channel) {
+  const struct wsc_identified last = {channel->last_told};
+  struct wsc_identified *next = wsc_id_table_next(&channel->peers, &last);
+  if (next == NULL)
+    next = wsc_id_table_next(&channel->peers, NULL);
+  channel->last_told = next->id;
+  return (struct ws_channel_peer *)next;
+}
+
+/* Those that were refused because too much waited for the channel as a whole, until it is so again. */
 static void tell_drained(struct ws_channel *channel) {
-  struct ws_channel_peer *next = NULL;
-  for (struct ws_channel_peer *peer = ws_channel_next_peer(channel, NULL); peer != NULL && channel->waiting > 0;
-       peer = next) {
-    next = ws_channel_next_peer(channel, peer);
-    if (!peer->waits)
-      continue;
+  for (uint32_t left = channel->peers.count; left > 0 && channel->waiting > 0 && channel->state == WS_CHANNEL_OPEN &&
+                                             ws_channel_get_queued(channel) < WS_CHANNEL_QUEUE_HIGH;
+       left--) {
+    struct ws_channel_peer *peer = next_in_turn(channel);
+    bool told = peer->waits && !peer->closing;
     forget_waiting(channel, peer);
-    if (!peer->closing && channel->events->drained != NULL)
+    if (told && channel->events->drained != NULL)
       channel->events->drained(channel->user, peer);
-    if (channel->state != WS_CHANNEL_OPEN)
-      return;
   }
 }
 
