@@ -238,13 +238,14 @@ static enum ws_channel_result broadcast(struct targets *targets, bool text, cons
                                         uint8_t *ids, uint32_t room, size_t *sent) {
   struct ws_channel *channel = (struct ws_channel *)(uintptr_t)targets->channel;
   uint32_t count;
-  while ((count = list_targets(targets, length, ids, room)) > 0) {
-    if (!channel->unwritable && !put_broadcast(channel, text, ids, count, data, length)) {
+  do { /* a list that is not full has come to the end, behind which the walk would begin again */
+    count = list_targets(targets, length, ids, room);
+    if (count > 0 && !channel->unwritable && !put_broadcast(channel, text, ids, count, data, length)) {
       uncharge(channel, ids, count, length);
       return WS_CHANNEL_NO_MEMORY;
     }
     *sent += count;
-  }
+  } while (count == room);
   return WS_CHANNEL_SENT;
 }
 
