@@ -6,6 +6,7 @@
 #include "tests/channel/samples.h"
 
 #include <glib.h>
+#include <stdlib.h>
 #include <string.h>
 
 #define LIMIT (8u << 20)
@@ -244,6 +245,111 @@ static void test_without_memory(void) {
   wsc_decoder_clear(&decoder);
 }
 
+/* --- Blocks that are taken --- */
+
+/* A record whose block was taken; it is looked at when others have been decoded since. */
+struct kept {
+  uint8_t *block;
+  struct wsc_record record;
+};
+
+static void put_kept(struct kept *kept, struct wsc_queue *copy) {
+  if (kept->block != NULL)
+    g_assert_true(wsc_queue_append_record(copy, &kept->record.header, kept->record.body, kept->record.header.size));
+  free(kept->block);
+  kept->block = NULL;
+}
+
+/* Takes the block of every `nth` record. */
+static void take_from_stream(const struct wsc_queue *stream, size_t chunk, guint nth) {
+  struct wsc_queue copy = {0};
+  struct wsc_decoder decoder;
+  struct kept kept = {0};
+  guint count = 0;
+  wsc_decoder_init(&decoder, WSC_TO_WORKER, LIMIT);
+  for (size_t at = 0, length = wsc_queue_length(stream); at < length;) {
+    struct wsc_record record;
+    at += feed(&decoder, wsc_queue_front(stream) + at, MIN(chunk, length - at));
+    while (wsc_decoder_next(&decoder, &record) == WSC_DECODED) {
+      put_kept(&kept, &copy);
+      kept.record = record;
+      if (++count % nth == 0)
+        kept.block = wsc_decoder_take(&decoder);
+      else
+        g_assert_true(wsc_queue_append_record(&copy, &record.header, record.body, record.header.size));
+    }
+    g_assert_cmpstr(decoder.fault, ==, NULL);
+  }
+  put_kept(&kept, &copy);
+  g_assert_cmpuint(wsc_decoder_pending(&decoder), ==, 0);
+  assert_same(&copy, stream);
+  wsc_queue_clear(&copy);
+  wsc_decoder_clear(&decoder);
+}
+
+static void test_take(void) {
+  struct wsc_queue stream = {0};
+  for (int i = 0; i < 40; i++)
+    sample_append_random(&stream, WSC_TO_WORKER, 300000);
+  for (guint nth = 1; nth <= 3; nth++) {
+    take_from_stream(&stream, 10007, nth);
+    take_from_stream(&stream, 65536, nth);
+    take_from_stream(&stream, SIZE_MAX, nth);
+  }
+  wsc_queue_clear(&stream);
+}
+
+static void test_take_small(void) {
+  struct wsc_queue stream = {0};
+  sample_append_each(&stream, WSC_TO_WORKER);
+  for (guint nth = 1; nth <= 3; nth++)
+    for (size_t chunk = 1; chunk < wsc_queue_length(&stream); chunk++)
+      take_from_stream(&stream, chunk, nth);
+  wsc_queue_clear(&stream);
+}
+
+static void test_take_without_memory(void) {
+  struct wsc_queue stream = {0}, copy = {0};
+  struct wsc_decoder decoder;
+  struct wsc_record record;
+  append_message(&stream, 5000);
+  append_message(&stream, 7000);
+  wsc_decoder_init(&decoder, WSC_TO_WORKER, LIMIT);
+  feed(&decoder, wsc_queue_front(&stream), wsc_queue_length(&stream));
+  g_assert_cmpint(wsc_decoder_next(&decoder, &record), ==, WSC_DECODED);
+  allocations_refuse(true);
+  g_assert_null(wsc_decoder_take(&decoder));
+  allocations_refuse(false);
+  g_assert_true(wsc_queue_append_record(&copy, &record.header, record.body, record.header.size)); /* still in place */
+  g_assert_cmpuint(drain(&decoder, &copy), ==, 1);
+  assert_same(&copy, &stream);
+  wsc_queue_clear(&stream);
+  wsc_queue_clear(&copy);
+  wsc_decoder_clear(&decoder);
+}
+
+/* The last record of a block goes with it, and nothing is left to be paid for. */
+static void test_take_costs_nothing(void) {
+  struct wsc_queue stream = {0};
+  struct wsc_decoder decoder;
+  struct wsc_record record;
+  append_message(&stream, 50000);
+  wsc_decoder_init(&decoder, WSC_TO_WORKER, LIMIT);
+  feed(&decoder, wsc_queue_front(&stream), wsc_queue_length(&stream));
+  g_assert_cmpint(wsc_decoder_next(&decoder, &record), ==, WSC_DECODED);
+  allocations_taken(NULL);
+  uint8_t *block = wsc_decoder_take(&decoder);
+  g_assert_cmpuint(allocations_taken(NULL), ==, 0);
+  g_assert_true(block + WSC_RECORD_HEADER == record.body);
+  g_assert_null(decoder.octets);
+  g_assert_cmpuint(decoder.capacity, ==, 0);
+  wsc_decoder_rest(&decoder);
+  wsc_decoder_clear(&decoder);
+  g_assert_cmpuint(record.body[49999], ==, 0x5a);
+  free(block);
+  wsc_queue_clear(&stream);
+}
+
 static void test_partial_last_record(void) {
   struct wsc_queue stream = {0}, copy = {0};
   struct wsc_decoder decoder;
@@ -367,6 +473,10 @@ int main(int argc, char **argv) {
   g_test_add_func("/decoder/memory/is-given-back-after-a-large-record", test_gives_memory_back);
   g_test_add_func("/decoder/memory/one-read-has-its-room", test_room_for_one_read);
   g_test_add_func("/decoder/memory/nothing-is-lost-when-there-is-none", test_without_memory);
+  g_test_add_func("/decoder/taken-blocks-stay-as-they-are-and-lose-nothing", test_take);
+  g_test_add_func("/decoder/taken-blocks-of-small-records-cut-anywhere", test_take_small);
+  g_test_add_func("/decoder/taking-without-memory-changes-nothing", test_take_without_memory);
+  g_test_add_func("/decoder/taking-the-last-record-copies-nothing", test_take_costs_nothing);
   g_test_add_func("/decoder/partial-last-record-is-never-handed-out", test_partial_last_record);
   g_test_add_func("/decoder/fault/judged-before-the-body-is-awaited", test_fault_by_header);
   g_test_add_func("/decoder/fault/malformed-body-is-never-handed-out", test_fault_by_body);
