@@ -11,7 +11,7 @@ import pytest
 
 ROOT = pathlib.Path(__file__).resolve().parents[1]
 BUILD = pathlib.Path(os.environ.get("WSSERVERD_RELEASE", os.environ.get("WSSERVERD_BUILD", ROOT / "build")))
-HEADER = ROOT / "client-lib" / "wsserver" / "ws-channel.h"
+HEADER = ROOT / "client-lib" / "include" / "wsserver" / "ws-channel.h"
 LIBRARY = BUILD / "client-lib" / "libwschannel.so.0"
 STEP = 120  # seconds that any one step may take on a busy machine
 

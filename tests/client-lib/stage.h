@@ -8,7 +8,7 @@
 
 #include "channel/decoder.h"
 #include "channel/queue.h"
-#include "client-lib/wsserver/ws-channel.h"
+#include <wsserver/ws-channel.h>
 
 #include <glib.h>
 

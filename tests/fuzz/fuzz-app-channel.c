@@ -5,8 +5,8 @@
 #include "channel/decoder.h"
 #include "channel/queue.h"
 #include "client-lib/limits.h"
-#include "client-lib/wsserver/ws-channel.h"
 #include "tests/fuzz/harness.h"
+#include <wsserver/ws-channel.h>
 
 #include <stdlib.h>
 #include <string.h>
