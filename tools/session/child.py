@@ -68,6 +68,14 @@ def start_background(command, **options):
     )
 
 
+def start_piped(command, **options):
+    """A background child that is spoken to in lines."""
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        command, **pipes, text=True, bufsize=1, start_new_session=True, preexec_fn=_prepare_background, **options
+    )
+
+
 def start_foreground(command, **options):
     """A child that stays in the tool's process group and has the terminal."""
     return subprocess.Popen(command, preexec_fn=_unblock, **options)

@@ -11,10 +11,9 @@
  */
 #pragma once
 
-#include "tools/bench/load/account.h"
 #include "tools/bench/load/handshake.h"
-#include "tools/bench/load/histogram.h"
 #include "tools/bench/load/peer.h"
+#include "tools/bench/load/result.h"
 
 #define LOAD_PEERS_MAX 65535u
 #define LOAD_OPENING_MAX 16u             /* handshakes at a time */
@@ -55,11 +54,6 @@ void load_crowd_open(struct load_crowd *crowd, uint32_t count);
 
 /* Handles whatever is ready, or waits for it. */
 void load_crowd_turn(struct load_crowd *crowd, int timeout_ms);
-
-struct load_result {
-  struct load_account begin, end;
-  uint64_t messages;
-};
 
 /* One run: `warmup` and `duration` in nanoseconds. */
 void load_crowd_run(struct load_crowd *crowd, uint64_t warmup, uint64_t duration, struct load_result *result);

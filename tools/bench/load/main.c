@@ -8,7 +8,6 @@
 
 #include <errno.h>
 #include <getopt.h>
-#include <inttypes.h>
 #include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -94,27 +93,6 @@ static enum load_mode mode_of(const char *name) {
   load_fail(LOAD_STATUS_USAGE, "there is no mode %s (see --help)", name);
 }
 
-static void print(const struct load_crowd *crowd, const struct load_result *result) {
-  static const struct {
-    const char *name;
-    double part;
-  } quantiles[] = {{"p50", 0.5}, {"p90", 0.9}, {"p99", 0.99}, {"p99.9", 0.999}, {"max", 1}};
-  printf("{\"messages\": %" PRIu64 ", \"nanoseconds\": %" PRIu64 ", \"cpu\": %" PRIu64 ", \"switches\": %" PRIu64
-         ", \"cpu_each\": [",
-         result->messages, result->end.at - result->begin.at, result->end.cpu - result->begin.cpu,
-         result->end.switches - result->begin.switches);
-  for (unsigned i = 0; i < crowd->processes.count; i++)
-    printf("%s%" PRIu64, i ? ", " : "", result->end.each[i] - result->begin.each[i]);
-  printf("], \"latency\": ");
-  if (crowd->latency.count == 0)
-    printf("null");
-  for (size_t i = 0; crowd->latency.count && i < sizeof quantiles / sizeof *quantiles; i++)
-    printf("%s\"%s\": %" PRIu64, i ? ", " : "{", quantiles[i].name,
-           load_histogram_quantile(&crowd->latency, quantiles[i].part));
-  printf("%s}\n", crowd->latency.count ? "}" : "");
-  fflush(stdout);
-}
-
 static void obey(struct load_crowd *crowd, const struct options *options, const char *line) {
   unsigned long warmup, duration, count;
   struct load_result result;
@@ -126,7 +104,7 @@ static void obey(struct load_crowd *crowd, const struct options *options, const 
       load_crowd_open(crowd, (uint32_t)options->connections);
       load_crowd_run(crowd, warmup * LOAD_MILLISECOND, duration * LOAD_MILLISECOND, &result);
     }
-    print(crowd, &result);
+    load_result_print(&result, &crowd->processes, &crowd->latency);
   } else if (sscanf(line, "open %lu", &count) == 1 && count <= LOAD_PEERS_MAX) {
     load_crowd_open(crowd, (uint32_t)count);
     printf("{\"open\": %u}\n", crowd->count);
