@@ -4,8 +4,8 @@
 import html
 import math
 
-WIDTH, HEIGHT = 760, 440
-LEFT, RIGHT, TOP, BOTTOM = 76, 190, 44, 60
+WIDTH, HEIGHT = 800, 440
+LEFT, RIGHT, TOP, BOTTOM = 76, 220, 44, 60
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#b8860b", "#56b4e9", "#7f7f7f", "#8a5fd1", "#a23b3b")
 STYLE = """
   text { font: 13px system-ui, sans-serif; fill: #1c1c1c }

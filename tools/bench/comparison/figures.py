@@ -39,7 +39,11 @@ def busy(result):
     return result["cpu"] / result["nanoseconds"]
 
 
-MEASURES = {"rate": rate, "cpu": cpu, "switches": switches, "busy": busy}
+def disturbance(result):
+    return result["disturbance"]
+
+
+MEASURES = {"rate": rate, "cpu": cpu, "switches": switches, "busy": busy, "disturbance": disturbance}
 LATENCIES = ("p50", "p90", "p99", "p99.9", "max")
 
 

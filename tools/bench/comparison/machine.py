@@ -48,6 +48,16 @@ def on_processor(number):
         os.sched_setaffinity(0, before)
 
 
+def set_priority(pid, level):
+    """Of that process and what it starts from here on; and of its session, where the kernel shares out processors by session."""
+    try:
+        os.setpriority(os.PRIO_PROCESS, pid, level)
+        with contextlib.suppress(FileNotFoundError), open(f"/proc/{pid}/autogroup", "w", encoding="ascii") as group:
+            group.write(str(level))
+    except PermissionError as error:
+        raise child.Failure(f"--nice {level}: only root may go below 0") from error
+
+
 def describe():
     model = platform.machine()
     memory = 0

@@ -24,6 +24,7 @@ class Settings:
     rounds: int
     seconds: float
     warmup: float
+    patience: int  # turns that are taken again when others had too much of the processors
     quick: bool
 
 
@@ -35,6 +36,8 @@ def parse():
     parser.add_argument("--server", action="append", default=[])
     parser.add_argument("--rounds", type=int)
     parser.add_argument("--seconds", type=float)
+    parser.add_argument("--patience", type=int)
+    parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--processors")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json")
@@ -49,7 +52,8 @@ def settings_of(arguments):
     seconds = arguments.seconds or (0.15 if quick else 1.0)
     if count < 1 or not 0.01 <= seconds <= 60:
         raise child.Failure("--rounds is at least 1, --seconds from 0.01 to 60")
-    return Settings(count, seconds, 0.05 if quick else 0.3, quick)
+    patience = arguments.patience if arguments.patience is not None else (0 if quick else 2)
+    return Settings(count, seconds, 0.05 if quick else 0.3, patience, quick)
 
 
 def check_build(build):
@@ -175,7 +179,7 @@ def bench(arguments, folder):
     build = pathlib.Path(arguments.build)
     check_build(build)
     processors = [int(one) for one in arguments.processors.split(",")] if arguments.processors else None
-    workshop = servers.Workshop(build, folder, machine.choose_processors(processors))
+    workshop = servers.Workshop(build, folder, machine.choose_processors(processors), arguments.nice)
     chosen = choose_servers(arguments, workshop)
     extra = [servers.named_server(text).name for text in arguments.server]
     result = report.Report(machine.describe(), dataclasses.asdict(settings), chosen)

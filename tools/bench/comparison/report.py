@@ -58,7 +58,7 @@ class Report:
         return self.servers[name].title
 
     def point_table(self, scenario, point, results, markdown=False):
-        heading = [point.label, f"{scenario.unit}/s", "CPU us each", "switches each", "busy", "p50 us", "p99 us", "max us"]
+        heading = [point.label, f"{scenario.unit}/s", "CPU us each", "switches each", "busy", "others", "p50 us", "p99 us", "max us"]
         rows = [heading]
         for (at, name), rounds in results.items():
             if at != point:
@@ -72,6 +72,7 @@ class Report:
                     _microseconds(summary["cpu"].median),
                     f"{summary['switches'].median:.3f}",
                     f"{summary['busy'].median * 100:.0f} %",
+                    f"{summary['disturbance'].median * 100:.0f} %",
                     *(_microseconds(latency[part]) if latency else "-" for part in ("p50", "p99", "max")),
                 ]
             )

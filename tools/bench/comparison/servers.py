@@ -37,14 +37,25 @@ class Server:
 class Workshop:
     """What starting servers needs: a build folder, two processors, and for servers of our own one bus with one wsserverd."""
 
-    def __init__(self, build, folder, processors):
+    def __init__(self, build, folder, processors, nice=0):
         self.build = pathlib.Path(build)
         self.folder = pathlib.Path(folder)
         self.server_processor, self.load_processor = processors
+        self.nice = nice
         self.bus = self.daemon = None
+
+    def prefer(self, *pids):
+        """Gives them the priority that was asked for."""
+        if self.nice:
+            for pid in pids:
+                machine.set_priority(pid, self.nice)
 
     def program(self, name):
         return self.build / "tools" / "bench" / "servers" / name
+
+    @property
+    def processors(self):
+        return (self.server_processor, self.load_processor)
 
     @property
     def load(self):
@@ -55,6 +66,7 @@ class Workshop:
             with machine.on_processor(self.server_processor):
                 self.bus = bus.PrivateBus(self.folder)
                 self.daemon = daemon.Daemon(self.build, self.bus.address, self.folder)
+            self.prefer(self.bus.process.pid, self.daemon.process.pid)
 
     def workers(self):
         pid = self.daemon.process.pid
@@ -90,6 +102,7 @@ class Running:
                 self.processes = {"wsserverd": workshop.daemon.process.pid, "worker": worker, "app": self.process.pid}
                 if server.over_bus:
                     self.processes["dbus-daemon"] = workshop.bus.process.pid
+            workshop.prefer(*self.processes.values())
         except BaseException:
             self.stop()
             raise
