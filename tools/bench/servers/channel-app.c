@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An app of wsserverd on the channel in plain C. GLib gets it its server and has nothing to do afterwards. */
-#include "client-lib/wsserver/ws-channel.h"
 #include "tools/bench/servers/reaction.h"
 #include "tools/bench/servers/session.h"
+#include <wsserver/ws-channel.h>
 
 #include <errno.h>
 #include <poll.h>
