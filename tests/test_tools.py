@@ -76,13 +76,13 @@ class Terminal:
         return status
 
 
-@pytest.mark.parametrize("name", ["run", "test", "with-daemon", "setup", "build", "fuzz", "coverage"])
+@pytest.mark.parametrize("name", ["run", "test", "with-daemon", "setup", "build", "fuzz", "coverage", "wsbench"])
 def test_each_command_explains_itself(name):
     shown = tool(name, "--help", env={})
     assert shown.returncode == 0 and shown.stdout.startswith(f"Usage: tools/{name}") and shown.stderr == ""
 
 
-@pytest.mark.parametrize("name", ["run", "test", "with-daemon", "setup", "fuzz", "coverage"])
+@pytest.mark.parametrize("name", ["run", "test", "with-daemon", "setup", "fuzz", "coverage", "wsbench"])
 def test_a_wrong_argument_is_named(name):
     ended = tool(name, "--nonsense", "x")
     assert ended.returncode == 1 and "--nonsense" in ended.stderr and "--help" in ended.stderr
