@@ -21,12 +21,34 @@ static void free_room(struct wsc_decoder *decoder) {
   decoder->start = decoder->end = decoder->capacity = 0;
 }
 
+static void free_spare(struct wsc_decoder *decoder) {
+  free(decoder->spare);
+  decoder->spare = NULL;
+  decoder->spare_capacity = 0;
+}
+
 void wsc_decoder_clear(struct wsc_decoder *decoder) {
   free_room(decoder);
+  free_spare(decoder);
   decoder->record_size = 0;
 }
 
+/* What is pending moves to the spare block, which is large enough; the one it leaves is nothing worth. */
+static void move_to_spare(struct wsc_decoder *decoder) {
+  if (decoder->end > 0)
+    memcpy(decoder->spare, decoder->octets, decoder->end);
+  free(decoder->octets);
+  decoder->octets = decoder->spare;
+  decoder->capacity = decoder->spare_capacity;
+  decoder->spare = NULL;
+  decoder->spare_capacity = 0;
+}
+
 static bool resize(struct wsc_decoder *decoder, size_t capacity) {
+  if (capacity > decoder->capacity && capacity <= decoder->spare_capacity) {
+    move_to_spare(decoder);
+    return true;
+  }
   uint8_t *octets = realloc(decoder->octets, capacity);
   if (octets == NULL)
     return false;
@@ -57,7 +79,8 @@ static bool fit_room(struct wsc_decoder *decoder) {
   if (decoder->capacity - pending < wanted || decoder->octets == NULL)
     return resize(decoder, target);
   /* After a large record. Failing to shrink harms nobody. */
-  if (decoder->capacity > 4 * WSC_DECODER_ROOM && pending + missing <= WSC_DECODER_ROOM)
+  if (decoder->capacity > 4 * WSC_DECODER_ROOM && decoder->capacity > decoder->keep &&
+      pending + missing <= WSC_DECODER_ROOM)
     resize(decoder, target);
   return true;
 }
@@ -135,6 +158,22 @@ uint8_t *wsc_decoder_take(struct wsc_decoder *decoder) {
   decoder->start = 0;
   decoder->end = decoder->capacity = pending;
   return taken;
+}
+
+void wsc_decoder_give(struct wsc_decoder *decoder, uint8_t *block, size_t capacity) {
+  if (capacity > decoder->keep || capacity <= decoder->spare_capacity) {
+    free(block);
+    return;
+  }
+  free(decoder->spare);
+  decoder->spare = block;
+  decoder->spare_capacity = capacity;
+}
+
+void wsc_decoder_trim(struct wsc_decoder *decoder) {
+  free_spare(decoder);
+  if (wsc_decoder_pending(decoder) == 0)
+    free_room(decoder);
 }
 
 size_t wsc_decoder_pending(const struct wsc_decoder *decoder) {

@@ -23,6 +23,9 @@ struct wsc_decoder {
   uint64_t max_message;
   uint8_t *octets;
   size_t start, end, capacity;
+  size_t keep;    /* a room of up to so many octets is kept after a large record, for the next; 0: none is */
+  uint8_t *spare; /* a block that was given back, for the next large record; NULL: none */
+  size_t spare_capacity;
   size_t record_size; /* of the record at `start` once its header is known to be legal, else 0 */
   uint8_t beginning;  /* how much of a channel's beginning was seen, see decoder.c */
   const char *fault;
@@ -51,7 +54,12 @@ enum wsc_decode_result wsc_decoder_next(struct wsc_decoder *decoder, struct wsc_
  * behind it goes on in another. For large records that somebody wants to keep without copying them. NULL without memory: nothing changed. */
 uint8_t *wsc_decoder_take(struct wsc_decoder *decoder);
 
+/* Gives a block back that was taken, whose room was `capacity` octets: it is used again, or freed. */
+void wsc_decoder_give(struct wsc_decoder *decoder, uint8_t *block, size_t capacity);
+
 /* Octets of an unfinished record. */
 size_t wsc_decoder_pending(const struct wsc_decoder *decoder);
 /* Call when the socket is drained: frees the room if nothing is pending. */
 void wsc_decoder_rest(struct wsc_decoder *decoder);
+/* Gives back what was kept for large records. */
+void wsc_decoder_trim(struct wsc_decoder *decoder);

@@ -50,7 +50,7 @@ static bool reserve(struct wsc_queue *queue, size_t size) {
     return false;
   memcpy(octets, queue->octets + queue->start, length);
   free(queue->octets);
-  *queue = (struct wsc_queue){.octets = octets, .end = length, .capacity = capacity};
+  *queue = (struct wsc_queue){.octets = octets, .end = length, .capacity = capacity, .keep = queue->keep};
   return true;
 }
 
@@ -87,17 +87,23 @@ void wsc_queue_consume(struct wsc_queue *queue, size_t length) {
   assert(length <= wsc_queue_length(queue));
   queue->start += length;
   size_t left = wsc_queue_length(queue);
-  if (left == 0 && queue->capacity > WSC_QUEUE_KEEP) {
+  size_t keep = queue->keep > WSC_QUEUE_KEEP ? queue->keep : WSC_QUEUE_KEEP;
+  if (left == 0 && queue->capacity > keep) {
     wsc_queue_clear(queue);
   } else if (left == 0) {
     queue->start = queue->end = 0;
-  } else if (queue->capacity > WSC_QUEUE_KEEP && left < queue->capacity / SPARSE) {
+  } else if (queue->capacity > keep && left < queue->capacity / SPARSE) {
     compact(queue);
-    resize(queue, left > WSC_QUEUE_KEEP / 2 ? 2 * left : WSC_QUEUE_KEEP); /* failing to shrink harms nobody */
+    resize(queue, left > keep / 2 ? 2 * left : keep); /* failing to shrink harms nobody */
   }
 }
 
 void wsc_queue_clear(struct wsc_queue *queue) {
   free(queue->octets);
-  *queue = (struct wsc_queue){0};
+  *queue = (struct wsc_queue){.keep = queue->keep};
+}
+
+void wsc_queue_trim(struct wsc_queue *queue) {
+  if (wsc_queue_length(queue) == 0 && queue->capacity > WSC_QUEUE_KEEP)
+    wsc_queue_clear(queue);
 }

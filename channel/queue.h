@@ -12,6 +12,7 @@
 struct wsc_queue {
   uint8_t *octets;
   size_t start, end, capacity;
+  size_t keep; /* memory of up to so many octets is kept when it runs empty; 0: WSC_QUEUE_KEEP */
 };
 
 static inline size_t wsc_queue_length(const struct wsc_queue *queue) {
@@ -34,3 +35,5 @@ bool wsc_queue_append_octets(struct wsc_queue *queue, const void *octets, size_t
 /* `length` octets were written, at most wsc_queue_length(). What wsc_queue_front() returned is invalid from here on. */
 void wsc_queue_consume(struct wsc_queue *queue, size_t length);
 void wsc_queue_clear(struct wsc_queue *queue);
+/* An empty queue gives back memory beyond WSC_QUEUE_KEEP, whatever it was to keep. */
+void wsc_queue_trim(struct wsc_queue *queue);

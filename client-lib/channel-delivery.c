@@ -23,6 +23,8 @@ struct channel_source {
   struct channel_delivery *delivery; /* NULL once that is freed */
   gpointer tag;                      /* of the polled descriptor */
   GIOCondition polled;
+  bool busy;  /* since the last time that we looked whether it is idle */
+  bool armed; /* to look again */
 };
 
 static WsConnection *connection_of(const struct ws_channel_peer *peer) {
@@ -176,12 +178,38 @@ static bool dispatch_channel(struct channel_delivery *delivery) {
   return is_there && state == WS_CHANNEL_OPEN;
 }
 
+static void look_again(struct channel_source *source) {
+  if (!source->armed)
+    g_source_set_ready_time(&source->source, g_get_monotonic_time() + WS_CHANNEL_IDLE_MS * G_TIME_SPAN_MILLISECOND);
+  source->armed = true;
+}
+
+/* An idle channel gives back what it keeps for the next messages. */
+static void look_whether_idle(struct channel_source *source) {
+  gint64 due = g_source_get_ready_time(&source->source);
+  if (due < 0 || g_source_get_time(&source->source) < due)
+    return;
+  g_source_set_ready_time(&source->source, -1);
+  source->armed = false;
+  if (!source->busy)
+    ws_channel_trim(source->delivery->channel);
+  else
+    look_again(source);
+  source->busy = false;
+}
+
 static gboolean dispatch(GSource *base, GSourceFunc callback, gpointer user) {
   struct channel_source *source = (struct channel_source *)base;
   (void)callback;
   (void)user;
-  if (source->delivery != NULL)
-    (void)dispatch_channel(source->delivery);
+  if (source->delivery != NULL && source->armed)
+    look_whether_idle(source);
+  if (source->delivery != NULL &&
+      (g_source_query_unix_fd(base, source->tag) != 0 || ws_channel_is_half_read(source->delivery->channel))) {
+    source->busy = true;
+    if (dispatch_channel(source->delivery) && ws_channel_has_spare_memory(source->delivery->channel))
+      look_again(source);
+  }
   return G_SOURCE_CONTINUE; /* or it is destroyed already */
 }
 

@@ -22,6 +22,7 @@ struct ws_channel {
   uint32_t waiting;   /* peers that were refused because of what waits for the channel itself */
   const char *reason;
   uint8_t state;
+  uint8_t quiet; /* dispatches since the last large message */
   bool paused;
   bool half_read;  /* paused in the middle of what was read */
   bool unwritable; /* the other end is gone; what it wrote before is still read */
@@ -43,12 +44,20 @@ struct ws_channel_peer {
   bool hold : 1;    /* something waits in front of it: no broadcast may overtake that */
 };
 
+/* A large message came or went: memory for the next is kept. */
+static inline void ws_channel_expect_large(struct ws_channel *channel) {
+  channel->quiet = 0;
+}
+
 /* Writes what is queued, as far as the socket takes it. */
 void ws_channel_write(struct ws_channel *channel);
 
 /* In the event `message` only: the block that holds its payload becomes the caller's, to free with free(). NULL without memory, or where more
  * would be kept than is worth it: then copy. */
 void *ws_channel_take_block(struct ws_channel *channel, size_t length);
+
+/* Whether ws_channel_trim() may have something to give back. */
+bool ws_channel_has_spare_memory(const struct ws_channel *channel);
 
 /* True when there are records to be handled that no descriptor will wake anybody for. */
 bool ws_channel_is_half_read(const struct ws_channel *channel);

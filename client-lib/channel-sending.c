@@ -89,6 +89,7 @@ static void fail_halfway(struct ws_channel *channel) {
 static enum ws_channel_result put_large(struct ws_channel *channel, const struct wsc_header *header,
                                         const void *payload) {
   uint8_t head[WSC_RECORD_HEADER];
+  ws_channel_expect_large(channel);
   wsc_header_encode(header, head);
   const struct iovec record[2] = {{head, sizeof head}, {(void *)(uintptr_t)payload, header->size}};
   ssize_t left = write_record(channel, record);

@@ -29,6 +29,7 @@ struct ws_channel *ws_channel_new(int fd, const struct ws_channel_events *events
   channel->max_message = WSC_MESSAGE_MAX;
   channel->queue_high = UINT32_MAX; /* nothing can be sent before a connection is known, and WELCOME comes first */
   wsc_decoder_init(&channel->decoder, WSC_TO_APP, WSC_MESSAGE_MAX);
+  channel->decoder.keep = channel->out.keep = WS_CHANNEL_KEEP;
   return channel;
 }
 
@@ -298,6 +299,8 @@ static const char *take_message(struct ws_channel *channel, const struct wsc_rec
   struct ws_channel_peer *peer = ws_channel_find_peer(channel, record->header.connection);
   if (peer == NULL)
     return stranger;
+  if (record->header.size >= WS_CHANNEL_DIRECT)
+    ws_channel_expect_large(channel);
   if (channel->events->message != NULL)
     channel->events->message(channel->user, peer, record->header.flags & WSC_FLAG_TEXT, record->body,
                              record->header.size);
@@ -428,6 +431,26 @@ static void tell_drained(struct ws_channel *channel) {
   }
 }
 
+bool ws_channel_has_spare_memory(const struct ws_channel *channel) {
+  return channel->decoder.capacity > 0 || channel->decoder.spare != NULL || channel->out.capacity > WSC_QUEUE_KEEP;
+}
+
+void ws_channel_trim(struct ws_channel *channel) {
+  if (channel->dispatching)
+    return;
+  wsc_decoder_trim(&channel->decoder);
+  wsc_queue_trim(&channel->out);
+}
+
+/* Memory for large messages is not kept for ever. */
+static void count_quiet(struct ws_channel *channel) {
+  if (channel->quiet >= WS_CHANNEL_PATIENCE)
+    return;
+  channel->quiet++;
+  if (channel->quiet == WS_CHANNEL_PATIENCE)
+    ws_channel_trim(channel);
+}
+
 enum ws_channel_state ws_channel_dispatch(struct ws_channel *channel) {
   if (channel->dispatching || channel->state != WS_CHANNEL_OPEN)
     return channel->state;
@@ -442,6 +465,7 @@ enum ws_channel_state ws_channel_dispatch(struct ws_channel *channel) {
       ws_channel_get_queued(channel) < WS_CHANNEL_QUEUE_LOW)
     tell_drained(channel);
   channel->dispatching = false;
+  count_quiet(channel);
   enum ws_channel_state state = channel->state;
   if (channel->freed)
     destroy(channel);

@@ -7,7 +7,11 @@
   (4u << 20) /* octets from which on sending is refused to everybody; one record may go beyond */
 #define WS_CHANNEL_QUEUE_LOW (1u << 20) /* ... until it holds less than this */
 #define WS_CHANNEL_DIRECT                                                                                              \
-  (16u << 10) /* payloads from this size on are written from where they lie, if the channel takes them at once */
+  (16u                                                                                                                 \
+   << 10) /* payloads from this size on are large: they are written from where they lie, if the channel takes them at once */
+#define WS_CHANNEL_KEEP (2u << 20) /* octets of memory, each way, kept from one large message to the next ... */
+#define WS_CHANNEL_PATIENCE 200u   /* ... until so many dispatches in a row brought none ... */
+#define WS_CHANNEL_IDLE_MS 1000    /* ... or, with GLib, none came for so long */
 
 /* Messages that somebody keeps beyond their event. */
 #define WS_MESSAGE_KEPT_IN_PLACE                                                                                       \

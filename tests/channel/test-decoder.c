@@ -120,6 +120,40 @@ static void read_random_stream(enum wsc_direction direction, gint32 chunk_max) {
   wsc_decoder_clear(&decoder);
 }
 
+/* As a user that keeps large messages and gives their memory back later. */
+static void test_kept_memory_loses_nothing(void) {
+  struct wsc_queue stream = {0}, copy = {0};
+  struct wsc_decoder decoder;
+  struct wsc_record record;
+  uint8_t *taken = NULL;
+  size_t taken_capacity = 0;
+  for (int i = 0; i < 200; i++)
+    sample_append_random(&stream, WSC_TO_WORKER, 300000);
+  wsc_decoder_init(&decoder, WSC_TO_WORKER, LIMIT);
+  decoder.keep = 1 << 20;
+  for (size_t at = 0, length = wsc_queue_length(&stream); at < length;) {
+    size_t chunk = (size_t)g_test_rand_int_range(1, 200000);
+    at += feed(&decoder, wsc_queue_front(&stream) + at, MIN(chunk, length - at));
+    while (wsc_decoder_next(&decoder, &record) == WSC_DECODED) {
+      g_assert_true(wsc_queue_append_record(&copy, &record.header, record.body, record.header.size));
+      if (taken == NULL && record.header.size > 100000) {
+        taken_capacity = decoder.capacity;
+        taken = wsc_decoder_take(&decoder);
+      } else if (taken != NULL && g_test_rand_int_range(0, 3) == 0) {
+        wsc_decoder_give(&decoder, g_steal_pointer(&taken), taken_capacity);
+        g_assert_cmpuint(decoder.spare_capacity, <=, decoder.keep);
+      }
+    }
+    if (g_test_rand_int_range(0, 10) == 0)
+      wsc_decoder_trim(&decoder);
+  }
+  assert_same(&copy, &stream);
+  free(taken);
+  wsc_queue_clear(&stream);
+  wsc_queue_clear(&copy);
+  wsc_decoder_clear(&decoder);
+}
+
 static void test_random_streams(void) {
   for (int round = 0; round < 15; round++) {
     read_random_stream(WSC_TO_APP, 200000);
@@ -350,6 +384,39 @@ static void test_take_costs_nothing(void) {
   wsc_queue_clear(&stream);
 }
 
+static void take_in(struct wsc_decoder *decoder, const struct wsc_queue *stream) {
+  struct wsc_record record;
+  for (size_t at = 0; at < wsc_queue_length(stream);)
+    at += feed(decoder, wsc_queue_front(stream) + at, wsc_queue_length(stream) - at);
+  while (wsc_decoder_next(decoder, &record) == WSC_DECODED)
+    ;
+}
+
+/* One large message after the other: only the first costs allocations, also where its block was taken and given back. */
+static void test_large_records_one_after_the_other(void) {
+  struct wsc_queue stream = {0};
+  struct wsc_decoder decoder;
+  append_message(&stream, 1000000);
+  wsc_decoder_init(&decoder, WSC_TO_WORKER, LIMIT);
+  decoder.keep = 2 << 20;
+  for (int i = 0; i < 6; i++) {
+    allocations_taken(NULL);
+    take_in(&decoder, &stream);
+    if (i >= 2)
+      g_assert_cmpuint(allocations_taken(NULL), <=, i % 2); /* the room that is small at first */
+    size_t capacity = decoder.capacity;
+    if (i % 2 == 0)
+      wsc_decoder_give(&decoder, wsc_decoder_take(&decoder), capacity);
+  }
+  wsc_decoder_trim(&decoder);
+  g_assert_null(decoder.octets);
+  g_assert_null(decoder.spare);
+  wsc_decoder_give(&decoder, malloc((2 << 20) + 1), (2 << 20) + 1); /* more than is to be kept */
+  g_assert_null(decoder.spare);
+  wsc_decoder_clear(&decoder);
+  wsc_queue_clear(&stream);
+}
+
 static void test_partial_last_record(void) {
   struct wsc_queue stream = {0}, copy = {0};
   struct wsc_decoder decoder;
@@ -477,6 +544,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/decoder/taken-blocks-of-small-records-cut-anywhere", test_take_small);
   g_test_add_func("/decoder/taking-without-memory-changes-nothing", test_take_without_memory);
   g_test_add_func("/decoder/taking-the-last-record-copies-nothing", test_take_costs_nothing);
+  g_test_add_func("/decoder/memory/is-kept-from-one-large-record-to-the-next", test_large_records_one_after_the_other);
+  g_test_add_func("/decoder/memory/kept-or-given-back-loses-nothing", test_kept_memory_loses_nothing);
   g_test_add_func("/decoder/partial-last-record-is-never-handed-out", test_partial_last_record);
   g_test_add_func("/decoder/fault/judged-before-the-body-is-awaited", test_fault_by_header);
   g_test_add_func("/decoder/fault/malformed-body-is-never-handed-out", test_fault_by_body);

@@ -174,6 +174,27 @@ static void test_failed_shrinking(void) {
   wsc_queue_clear(&queue);
 }
 
+static void test_keeps_memory(void) {
+  static const uint8_t body[100000];
+  struct wsc_queue queue = {.keep = 1 << 20};
+  for (int i = 0; i < 4; i++) {
+    allocations_taken(NULL);
+    g_assert_true(wsc_queue_append_record(&queue, &message, body, sizeof body));
+    g_assert_cmpuint(allocations_taken(NULL), ==, i == 0);
+    wsc_queue_consume(&queue, wsc_queue_length(&queue));
+    g_assert_cmpuint(queue.capacity, >=, sizeof body);
+  }
+  wsc_queue_trim(&queue);
+  g_assert_cmpuint(queue.capacity, ==, 0);
+  while (wsc_queue_length(&queue) <= queue.keep)
+    g_assert_true(wsc_queue_append_record(&queue, &message, body, sizeof body));
+  wsc_queue_trim(&queue); /* not what waits */
+  wsc_queue_consume(&queue, wsc_queue_length(&queue));
+  g_assert_cmpuint(queue.capacity, ==, 0); /* more than is to be kept */
+  g_assert_cmpuint(queue.keep, ==, 1 << 20);
+  wsc_queue_clear(&queue);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/queue/records-leave-whole-and-in-order", test_order);
@@ -181,6 +202,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/queue/the-size-is-the-body's", test_size_is_set);
   g_test_add_func("/queue/larger-than-any-record-is-refused", test_bound);
   g_test_add_func("/queue/memory/is-given-back-after-large-use", test_gives_memory_back);
+  g_test_add_func("/queue/memory/is-kept-where-more-is-expected", test_keeps_memory);
   g_test_add_func("/queue/memory/growing-and-draining-costs-few-allocations", test_growing_is_cheap);
   g_test_add_func("/queue/memory/steady-flow-stays-small", test_steady_flow_stays_small);
   g_test_add_func("/queue/memory/nothing-is-lost-when-there-is-none", test_without_memory);

@@ -110,6 +110,10 @@ WS_CHANNEL_API void ws_channel_flush(struct ws_channel *channel);
  * with the first dispatch after reading goes on, which need not wait for the descriptor: call it at once. */
 WS_CHANNEL_API void ws_channel_set_paused(struct ws_channel *channel, bool paused);
 
+/* Gives back memory that is kept for the next messages. It is given back by itself while other messages come; this is for an app that sees that none
+ * come at all. */
+WS_CHANNEL_API void ws_channel_trim(struct ws_channel *channel);
+
 /* Octets that wait to be written to the channel. */
 WS_CHANNEL_API size_t ws_channel_get_queued(const struct ws_channel *channel);
 /* Open connections. */
