@@ -228,6 +228,10 @@ static struct ws_channel_peer *add_peer(struct ws_channel *channel, uint64_t id,
     *fault = "a connection whose number is not the worker's, or not above all before it";
     return NULL;
   }
+  if (channel->peers.count == WS_CHANNEL_PEERS_MAX) {
+    *fault = "more connections than there may be";
+    return NULL;
+  }
   struct ws_channel_peer *peer = calloc(1, sizeof *peer);
   if (peer != NULL) {
     *peer = (struct ws_channel_peer){.identified = {id}, .channel = channel};

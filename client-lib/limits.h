@@ -13,6 +13,9 @@
 #define WS_CHANNEL_PATIENCE 200u   /* ... until so many dispatches in a row brought none ... */
 #define WS_CHANNEL_IDLE_MS 1000    /* ... or, with GLib, none came for so long */
 
+/* Open connections: more than any server has. The daemon and the worker are bounded the same way. */
+#define WS_CHANNEL_PEERS_MAX 65535u
+
 /* Messages that somebody keeps beyond their event. */
 #define WS_MESSAGE_KEPT_IN_PLACE                                                                                       \
   (32u << 10)              /* octets from which on they keep the memory they were read to; else they are copied */

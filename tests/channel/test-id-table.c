@@ -38,6 +38,7 @@ static void test_against_a_model(void) {
   number(entries, MANY);
   g_assert_null(wsc_id_table_find(&table, 1));
   g_assert_null(wsc_id_table_next(&table, NULL));
+  g_assert_null(wsc_id_table_next(&table, &entries[0].identified)); /* one that was there */
   for (int round = 0; round < 60; round++) {
     guint few = round % 2 ? MANY : 40;
     for (guint step = 0; step < few; step++) {

@@ -177,7 +177,7 @@ static void serve(GDBusConnection *bus, GVariant *options) {
   g_autoptr(GVariant) opened = call(bus, path, SERVER, "OpenChannel", NULL, "(h)", &fds);
   g_variant_get(opened, "(h)", &index);
   channel = ws_channel_new(g_unix_fd_list_get(fds, index, NULL), &events, NULL);
-  g_autoptr(GVariant) started = call(bus, path, SERVER, "Start", g_variant_new("(@a{sv})", options), "()", NULL);
+  g_variant_unref(call(bus, path, SERVER, "Start", g_variant_new("(@a{sv})", options), "()", NULL));
   g_autoptr(GVariant) got = call(bus, path, "org.freedesktop.DBus.Properties", "Get",
                                  g_variant_new("(ss)", SERVER, "ServerPort"), "(v)", NULL);
   g_autoptr(GVariant) value = g_variant_get_child_value(got, 0);

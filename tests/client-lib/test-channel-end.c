@@ -233,6 +233,21 @@ static void test_ids(void) {
                 "a connection whose number is not the worker's, or not above all before it");
 }
 
+/* A worker that lost its mind must not take the app's memory. */
+static void test_too_many(void) {
+  struct stage stage;
+  stage_begin(&stage, WS_CHANNEL_PEERS_MAX);
+  stage_say_closed(&stage, 7, 1000);
+  stage_say_connect(&stage, WS_CHANNEL_PEERS_MAX + 1);
+  g_assert_cmpint(stage_dispatch(&stage), ==, WS_CHANNEL_OPEN);
+  stage_assert_events(&stage, "closed 7 1000 \nconnected 65536 /\n");
+  stage_say_connect(&stage, WS_CHANNEL_PEERS_MAX + 2);
+  stage_assert_broken(&stage, "more connections than there may be");
+  g_assert_null(strstr(stage.events->str, "65537"));
+  stage_forget(&stage);
+  stage_end(&stage);
+}
+
 static void test_first_id(void) {
   struct stage stage;
   stage_begin(&stage, 0);
@@ -400,6 +415,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/channel-fault/malformed-connect", test_malformed_connect);
   g_test_add_func("/channel-fault/a-message-above-the-servers-limit", test_too_large);
   g_test_add_func("/channel-fault/ids-that-do-not-ascend-or-are-of-another-worker", test_ids);
+  g_test_add_func("/channel-fault/more-connections-than-there-may-be", test_too_many);
   g_test_add_func("/channel-fault/number-nought", test_first_id);
   g_test_add_func("/channel-fault/events-of-strangers", test_strangers);
   g_test_add_func("/channel-fault/events-behind-closed", test_after_closed);

@@ -374,6 +374,8 @@ static void test_free_at_the_end(void) {
     stage.hook = free_at_countdown;
     g_assert_cmpint(stage_dispatch(&stage), ==, WS_CHANNEL_ENDED);
     g_assert_null(stage.channel);
+    g_auto(GStrv) lines = g_strsplit(stage.events->str, "\n", -1);
+    g_assert_cmpuint(g_strv_length(lines), ==, nth + 2);
     stage_forget(&stage);
     stage_end(&stage);
   }
