@@ -51,7 +51,8 @@ enum wsc_decode_result {
 enum wsc_decode_result wsc_decoder_next(struct wsc_decoder *decoder, struct wsc_record *record);
 
 /* Gives the caller the block in which the record handed out last lies: its body stays where it is until the caller frees the block, and what is pending
- * behind it goes on in another. For large records that somebody wants to keep without copying them. NULL without memory: nothing changed. */
+ * behind it goes on in another. For large records that somebody wants to keep without copying them; once for each record at most. NULL without memory:
+ * nothing changed. */
 uint8_t *wsc_decoder_take(struct wsc_decoder *decoder);
 
 /* Gives a block back that was taken, whose room was `capacity` octets: it is used again, or freed. */

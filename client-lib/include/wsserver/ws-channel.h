@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * The data channel in plain C, for apps with a loop of their own: no GLib, no threads, no allocation for each message.
+ * The data channel in plain C, for apps with a loop of their own: no GLib, no threads, no allocation for each message to a peer.
  *
  * The app gets a file descriptor from the D-Bus method OpenChannel (whichever D-Bus library it uses), gives it to ws_channel_new(),
  * polls ws_channel_get_fd() for ws_channel_get_poll_events(), and calls ws_channel_dispatch() when it is ready. That reads once, calls the
  * functions in struct ws_channel_events for everything that came, and then writes what they have sent, all of it at once. Whoever sends at
- * another time calls ws_channel_flush() afterwards, once for everything.
+ * another time calls ws_channel_flush() afterwards, once for everything. One read need not bring everything: wait by level, as poll(2) does, not by edge.
  *
  *   while (poll(&(struct pollfd){ws_channel_get_fd(c), ws_channel_get_poll_events(c), 0}, 1, -1) >= 0)
  *     if (ws_channel_dispatch(c) != WS_CHANNEL_OPEN)
@@ -60,10 +60,11 @@ struct ws_channel_events {
   /* A whole message. `data` lives until the function returns, and may be sent as it is. */
   void (*message)(void *user, struct ws_channel_peer *peer, bool text, const uint8_t *data, size_t length);
   /* The last one of a connection. `code` is that of the first Close frame either side sent; 1005: it had none; 1006: there was no Close frame.
-   * `reason` is UTF-8, not terminated. `clean`: both sides have sent one. */
+   * `reason` is UTF-8, not terminated. `clean`: both sides have sent one. The peer is not found any more; those that are still open are, also when
+   * the channel has ended and each gets this in turn. */
   void (*closed)(void *user, struct ws_channel_peer *peer, uint16_t code, const char *reason, size_t length,
                  bool clean);
-  /* After WS_CHANNEL_WOULD_BLOCK: there is room again. */
+  /* After WS_CHANNEL_WOULD_BLOCK: there is room again, so send; it may be refused again, and told again. */
   void (*drained)(void *user, struct ws_channel_peer *peer);
   /* More has been written to the peer's socket, see ws_channel_peer_get_written(): after each message sent with `notify`, else now and then. */
   void (*written)(void *user, struct ws_channel_peer *peer);
@@ -78,22 +79,24 @@ enum ws_channel_state {
 };
 
 enum ws_channel_result {
-  WS_CHANNEL_SENT = 0,        /* it leaves with the next dispatch or flush */
+  WS_CHANNEL_SENT = 0, /* it leaves with the next dispatch or flush, or has left; in vain when `closed` comes before */
   WS_CHANNEL_WOULD_BLOCK = 1, /* too much waits for this peer: `drained` will be called */
   WS_CHANNEL_GONE = 2,        /* the connection, or the channel, is closed or closing */
   WS_CHANNEL_TOO_BIG = 3,     /* above the server's maxMessageSize */
-  WS_CHANNEL_INVALID = 4,     /* text that is not UTF-8; a close code or reason that is not legal */
-  WS_CHANNEL_NO_MEMORY = 5,   /* nothing was sent */
+  WS_CHANNEL_INVALID = 4,     /* text that is not UTF-8; an illegal close code or reason; a peer of another channel */
+  WS_CHANNEL_NO_MEMORY = 5,   /* nothing was sent; had a part left already, the channel breaks with the next dispatch */
 };
 
 /* Takes `fd` over, also when it fails: NULL without memory. `events` must outlive the channel. */
 WS_CHANNEL_API struct ws_channel *ws_channel_new(int fd, const struct ws_channel_events *events, void *user);
 
-/* Closes it. The server stops, unless the channel had ended before. Calls none of the events. Fine inside of them. */
+/* Closes it. The server stops, unless the channel had ended before. Calls none of the events: what the app keeps for connections it frees before, see
+ * ws_channel_next_peer(). Fine inside of an event; its arguments live until it returns. */
 WS_CHANNEL_API void ws_channel_free(struct ws_channel *channel);
 
 WS_CHANNEL_API int ws_channel_get_fd(const struct ws_channel *channel);
-/* What to poll for: POLLIN unless reading is paused, POLLOUT while octets wait to be written. */
+/* What to poll for: POLLIN unless reading is paused, POLLOUT while octets wait to be written or there is something to be told. 0: leave the descriptor out,
+ * for poll(2) tells of a hang-up whether asked or not, again and again. */
 WS_CHANNEL_API short ws_channel_get_poll_events(const struct ws_channel *channel);
 WS_CHANNEL_API enum ws_channel_state ws_channel_get_state(const struct ws_channel *channel);
 /* Why it is no longer open, in a sentence; NULL while it is. */
@@ -106,8 +109,9 @@ WS_CHANNEL_API enum ws_channel_state ws_channel_dispatch(struct ws_channel *chan
 /* Writes what was sent since. Does nothing where ws_channel_dispatch() is under way. */
 WS_CHANNEL_API void ws_channel_flush(struct ws_channel *channel);
 
-/* While paused nothing is read, so no events are called, but what was sent still leaves. In the middle of a dispatch: the rest of what was read comes
- * with the first dispatch after reading goes on, which need not wait for the descriptor: call it at once. */
+/* While paused nothing is read, so no events are called but `drained`, for those who wait because of what waits for the channel itself; what was sent still
+ * leaves. Do not pause until a certain peer has room: that is read, too. In the middle of a dispatch the rest of what was read comes with the first dispatch
+ * after reading goes on, for which poll(2) does not wait. */
 WS_CHANNEL_API void ws_channel_set_paused(struct ws_channel *channel, bool paused);
 
 /* Gives back memory that is kept for the next messages. It is given back by itself while other messages come; this is for an app that sees that none
@@ -120,7 +124,8 @@ WS_CHANNEL_API size_t ws_channel_get_queued(const struct ws_channel *channel);
 WS_CHANNEL_API size_t ws_channel_get_peer_count(const struct ws_channel *channel);
 /* NULL when there is no such connection (any more). */
 WS_CHANNEL_API struct ws_channel_peer *ws_channel_find_peer(const struct ws_channel *channel, uint64_t id);
-/* The first after `peer`, in no particular order; NULL begins, and is the end. */
+/* The first after `peer`, in no particular order; NULL begins, and is the end. A walk does not outlast the event, or the time between two dispatches, in
+ * which it began. */
 WS_CHANNEL_API struct ws_channel_peer *ws_channel_next_peer(const struct ws_channel *channel,
                                                             const struct ws_channel_peer *peer);
 
@@ -129,8 +134,9 @@ WS_CHANNEL_API struct ws_channel_peer *ws_channel_next_peer(const struct ws_chan
 WS_CHANNEL_API enum ws_channel_result ws_channel_send(struct ws_channel_peer *peer, bool text, const void *data,
                                                       size_t length, bool notify);
 
-/* Sends one message to `count` of them, or with `peers` NULL to all. It leaves in one record. Whoever could not take it now, because too much waits for him, gets
- * nothing, and `drained` later. Returns how many get it in *sent (may be NULL); WS_CHANNEL_SENT also when that is nobody. */
+/* Sends one message to `count` of them, or with `peers` NULL to all, whatever `count` is: take care that a list of nobody is not NULL. Whoever is there twice
+ * gets it twice. It leaves in one record for 65535 of them. Whoever could not take it now, because too much waits for him, gets nothing, and
+ * `drained` later. Returns how many get it in *sent (may be NULL); WS_CHANNEL_SENT also when that is nobody. */
 WS_CHANNEL_API enum ws_channel_result ws_channel_broadcast(struct ws_channel *channel,
                                                            struct ws_channel_peer *const *peers, size_t count,
                                                            bool text, const void *data, size_t length, size_t *sent);
