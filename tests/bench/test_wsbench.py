@@ -46,7 +46,7 @@ def wsbench(build, *arguments):
 
 
 def test_a_quick_run_measures_everybody_and_its_files_are_well_formed(release, tmp_path):
-    compared = ["channel", "raw"]
+    compared = ["channel", "gobject", "raw"]
     if (release / "tools" / "bench" / "servers" / "server-libwebsockets").exists():
         compared.append("libwebsockets")
     chosen = [f"--scenario={name}" for name in ("pipelined", "connections", "sizes", "broadcast", "handshakes", "memory")]
@@ -77,7 +77,7 @@ def test_signals_are_measured_against_signals_alone(release, tmp_path):
     ended = wsbench(release, "--quick", "--scenario", "signals", "--json", tmp_path / "signals.json")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     [point] = json.loads((tmp_path / "signals.json").read_text())["scenarios"]["signals"]["points"]
-    assert set(point["servers"]) == {"signal-app", "bare-signals"}
+    assert set(point["servers"]) == {"signals", "signal-app", "bare-signals"}
     assert "dbus-daemon" in point["servers"]["signal-app"]["processes"]
 
 

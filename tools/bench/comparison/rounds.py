@@ -35,6 +35,12 @@ class Entrant:
         stack.callback(self.generator.stop)
         self.workshop.prefer(self.generator.process.pid)
 
+    def _others(self):
+        """Processes beside the one that takes the commands."""
+        if self.running:
+            return self.running.processes.values()
+        return [self.workshop.bus.process.pid, *servers.children(self.generator.process.pid)]
+
     def turn(self, warmup, duration):
         try:
             result = self.generator.run(warmup, duration)
@@ -48,7 +54,7 @@ class Entrant:
     def quiet_turn(self, warmup, duration, patience):
         """A turn that others did not disturb; after `patience` more attempts the least disturbed one."""
         best = None
-        pids = [self.generator.process.pid, *(self.running.processes.values() if self.running else ())]
+        pids = [self.generator.process.pid, *self._others()]
         for _ in range(1 + patience):
             watch = disturbance.Watch(self.workshop.processors, pids)
             result = self.turn(warmup, duration)

@@ -148,8 +148,8 @@ SCENARIOS = (
         "signals",
         "Messages of peers to the app as D-Bus signals",
         (Point(4, 20, 4, "sink"),),
-        ("signal-app", "bare-signals"),
-        (Claim("rate", "bare-signals", 0.7, 0.9, servers=("signal-app",)),),
+        ("signals", "signal-app", "bare-signals"),
+        (Claim("rate", "bare-signals", 0.7, 0.9, servers=("signals", "signal-app")),),
     ),
     Scenario("memory", "Memory of idle connections"),
 )

@@ -34,6 +34,10 @@ class Server:
     environment: dict = dataclasses.field(default_factory=dict)
 
 
+def children(pid):
+    return {int(one) for one in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text(encoding="ascii").split()}
+
+
 class Workshop:
     """What starting servers needs: a build folder, two processors, and for servers of our own one bus with one wsserverd."""
 
@@ -69,8 +73,7 @@ class Workshop:
             self.prefer(self.bus.process.pid, self.daemon.process.pid)
 
     def workers(self):
-        pid = self.daemon.process.pid
-        return {int(child_pid) for child_pid in pathlib.Path(f"/proc/{pid}/task/{pid}/children").read_text().split()}
+        return children(self.daemon.process.pid)
 
     def stop(self):
         for part in (self.daemon, self.bus):
@@ -159,29 +162,11 @@ def _ws_missing(_workshop):
     return None
 
 
-def _gobject_missing(workshop):
-    if list((workshop.build / "client-lib").glob("libwsserver*.so*")):
-        return None
-    return f"{workshop.build} has no libwsserver with the classes WsServer and WsConnection"
-
-
-def _example_missing(workshop):
-    program = workshop.build / "client-lib" / "examples" / "echo-server"
-    return None if program.exists() else f"{program} was not built"
-
-
 # ---- How each is started ----
 
 
 def _program(name, option="--max-message"):
     return lambda workshop, max_message: [workshop.program(name), f"{option}={max_message}"]
-
-
-def _example(workshop, max_message):
-    limits = ["--max-clients", 65535, "--max-connections", 65535]
-    options = ["-o", f"maxMessageSize=uint64 {max_message}", "-o", "compression=false"]
-    program = workshop.build / "client-lib" / "examples" / "echo-server"
-    return [program, "--port", 0, "--ip", "127.0.0.1", *limits, *options]
 
 
 def _raw(workshop, _max_message):
@@ -205,12 +190,12 @@ def known_servers():
     ws_environment = {"NODE_PATH": str(_clients_folder() / "node_modules")}
     return [
         Server("channel", "wsserverd, app in plain C", _program("app-channel"), _build_has("app-channel", "build it"), own=True),
-        Server("gobject", "wsserverd, app with GObject", _example, _gobject_missing, own=True),
+        Server("gobject", "wsserverd, app with GObject", _program("app-gobject"), _build_has("app-gobject", "build it"), own=True),
         Server(
             "signals",
             "wsserverd, D-Bus signals",
-            _example,
-            _example_missing,
+            _program("app-gobject"),
+            _build_has("app-gobject", "build it"),
             own=True,
             over_bus=True,
             environment={"WS_DELIVERY": "signal"},
