@@ -7,11 +7,20 @@
 #include "channel/queue.h"
 #include <wsserver/ws-channel.h>
 
+/* The rest of a large message that is sent as it came: it stays in the block that it was read to. */
+struct ws_channel_tail {
+  const uint8_t *octets;
+  size_t length;
+  uint8_t *block; /* NULL: there is none. To be given back to the decoder */
+  size_t capacity;
+};
+
 struct ws_channel {
   int fd;
   const struct ws_channel_events *events;
   void *user;
   struct wsc_decoder decoder;
+  struct ws_channel_tail tail; /* leaves before what is queued */
   struct wsc_queue out;
   struct wsc_id_table peers;
   uint64_t last_id;     /* of CONNECT or STANDING */
@@ -49,12 +58,15 @@ static inline void ws_channel_expect_large(struct ws_channel *channel) {
   channel->quiet = 0;
 }
 
-/* Writes what is queued, as far as the socket takes it. */
+/* Writes what is queued, as far as the socket takes it. Not while a message is lent to the app. */
 void ws_channel_write(struct ws_channel *channel);
+void ws_channel_clear_tail(struct ws_channel *channel);
 
 /* In the event `message` only: the block that holds its payload becomes the caller's, to free with free(). NULL without memory, or where more
  * would be kept than is worth it: then copy. */
-void *ws_channel_take_block(struct ws_channel *channel, size_t length);
+void *ws_channel_take_block(struct ws_channel *channel, const uint8_t *data, size_t length);
+/* Whether this is a message in the decoder's block, and most of what is in there. */
+bool ws_channel_fills_block(const struct ws_channel *channel, const uint8_t *data, size_t length);
 
 /* Whether ws_channel_trim() may have something to give back. */
 bool ws_channel_has_spare_memory(const struct ws_channel *channel);

@@ -18,6 +18,7 @@
 static void give_up_writing(struct ws_channel *channel) {
   shutdown(channel->fd, SHUT_WR);
   channel->unwritable = true;
+  channel->tail.length = 0; /* its block goes later */
   wsc_queue_clear(&channel->out);
 }
 
@@ -26,42 +27,58 @@ static bool is_passing(int error) {
   return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
 }
 
-void ws_channel_write(struct ws_channel *channel) {
-  size_t length = wsc_queue_length(&channel->out);
-  if (length == 0)
+void ws_channel_clear_tail(struct ws_channel *channel) {
+  free(channel->tail.block);
+  channel->tail = (struct ws_channel_tail){0};
+}
+
+/* So many octets have left. The block stays even when its last octet has: a message in it may still be lent to the app. */
+static size_t consume_tail(struct ws_channel *channel, size_t written) {
+  size_t of_tail = written < channel->tail.length ? written : channel->tail.length;
+  channel->tail.octets += of_tail;
+  channel->tail.length -= of_tail;
+  return written - of_tail;
+}
+
+static void release_tail(struct ws_channel *channel) {
+  if (channel->tail.block == NULL || channel->tail.length > 0)
     return;
+  wsc_decoder_give(&channel->decoder, channel->tail.block, channel->tail.capacity);
+  channel->tail = (struct ws_channel_tail){0};
+}
+
+/* What waits, and behind it `more`, in one call. Returns octets of `more` that have left; -1 when the other end is gone. */
+static ssize_t write_with(struct ws_channel *channel, const struct iovec *more, size_t count) {
+  struct iovec parts[4];
+  size_t queued = wsc_queue_length(&channel->out), used = 0;
+  if (channel->tail.length > 0)
+    parts[used++] = (struct iovec){(void *)(uintptr_t)channel->tail.octets, channel->tail.length};
+  if (queued > 0)
+    parts[used++] = (struct iovec){(void *)(uintptr_t)wsc_queue_front(&channel->out), queued};
+  for (size_t i = 0; i < count; i++)
+    parts[used++] = more[i];
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = used};
   ssize_t written;
   do
-    written = send(channel->fd, wsc_queue_front(&channel->out), length, MSG_DONTWAIT | MSG_NOSIGNAL);
+    written = sendmsg(channel->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
   while (written < 0 && errno == EINTR);
-  if (written < 0 && !is_passing(errno))
+  if (written < 0)
+    return is_passing(errno) ? 0 : -1;
+  size_t rest = consume_tail(channel, (size_t)written);
+  size_t of_queue = rest < queued ? rest : queued;
+  wsc_queue_consume(&channel->out, of_queue);
+  return (ssize_t)(rest - of_queue);
+}
+
+void ws_channel_write(struct ws_channel *channel) {
+  if (ws_channel_get_queued(channel) > 0 && write_with(channel, NULL, 0) < 0)
     give_up_writing(channel);
-  else if (written > 0)
-    wsc_queue_consume(&channel->out, (size_t)written);
+  release_tail(channel);
 }
 
 void ws_channel_flush(struct ws_channel *channel) {
   if (!channel->dispatching && channel->state == WS_CHANNEL_OPEN)
     ws_channel_write(channel);
-}
-
-/* Writes what is queued, the head of a record and its payload, which need not be copied for it. Returns octets of head and payload that have left; -1
- * when the other end is gone. */
-static ssize_t write_record(struct ws_channel *channel, const struct iovec *record) {
-  size_t queued = wsc_queue_length(&channel->out);
-  struct iovec parts[3] = {{(void *)(uintptr_t)wsc_queue_front(&channel->out), queued}, record[0], record[1]};
-  struct msghdr message = {.msg_iov = queued > 0 ? parts : parts + 1, .msg_iovlen = queued > 0 ? 3 : 2};
-  ssize_t written;
-  do
-    written = sendmsg(channel->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
-  while (written < 0 && errno == EINTR);
-  if (written < 0 && is_passing(errno))
-    return 0;
-  if (written < 0)
-    return -1;
-  size_t of_queue = (size_t)written < queued ? (size_t)written : queued;
-  wsc_queue_consume(&channel->out, of_queue);
-  return written - (ssize_t)of_queue;
 }
 
 /* Queues what of a record has not left: all of it, or nothing where nothing has. */
@@ -79,6 +96,23 @@ static bool queue_rest(struct ws_channel *channel, const struct wsc_header *head
   return true;
 }
 
+/* Where nothing else waits, a message that lies in the decoder's block stays there, and the decoder goes on in another. */
+static bool keep_as_tail(struct ws_channel *channel, const struct iovec *record, size_t left_already) {
+  size_t head = record[0].iov_len;
+  if (left_already < head || channel->tail.block != NULL || wsc_queue_length(&channel->out) > 0 ||
+      !ws_channel_fills_block(channel, record[1].iov_base, record[1].iov_len))
+    return false;
+  struct ws_channel_tail tail = {
+      .octets = (const uint8_t *)record[1].iov_base + (left_already - head),
+      .length = head + record[1].iov_len - left_already,
+      .capacity = channel->decoder.capacity,
+  };
+  tail.block = wsc_decoder_take(&channel->decoder);
+  if (tail.block != NULL)
+    channel->tail = tail;
+  return tail.block != NULL;
+}
+
 /* The record is on its way in part, so there is no way back any more. */
 static void fail_halfway(struct ws_channel *channel) {
   channel->failed = true;
@@ -92,12 +126,12 @@ static enum ws_channel_result put_large(struct ws_channel *channel, const struct
   ws_channel_expect_large(channel);
   wsc_header_encode(header, head);
   const struct iovec record[2] = {{head, sizeof head}, {(void *)(uintptr_t)payload, header->size}};
-  ssize_t left = write_record(channel, record);
+  ssize_t left = write_with(channel, record, 2);
   if (left < 0)
     give_up_writing(channel);
   if (left < 0 || (size_t)left == sizeof head + header->size)
     return WS_CHANNEL_SENT;
-  if (queue_rest(channel, header, record, (size_t)left))
+  if (keep_as_tail(channel, record, (size_t)left) || queue_rest(channel, header, record, (size_t)left))
     return WS_CHANNEL_SENT;
   if (left > 0)
     fail_halfway(channel);
@@ -128,7 +162,7 @@ static enum ws_channel_result check_peer(struct ws_channel_peer *peer) {
     return WS_CHANNEL_GONE;
   if (peer->held >= channel->queue_high)
     return refuse_for_now(peer, false);
-  if (wsc_queue_length(&channel->out) >= WS_CHANNEL_QUEUE_HIGH)
+  if (ws_channel_get_queued(channel) >= WS_CHANNEL_QUEUE_HIGH)
     return refuse_for_now(peer, true);
   return WS_CHANNEL_SENT;
 }

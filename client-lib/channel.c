@@ -42,6 +42,7 @@ static void free_peers(struct wsc_id_table *peers) {
 static void destroy(struct ws_channel *channel) {
   free_peers(&channel->peers);
   wsc_decoder_clear(&channel->decoder);
+  ws_channel_clear_tail(channel);
   wsc_queue_clear(&channel->out);
   free(channel);
 }
@@ -66,7 +67,7 @@ int ws_channel_get_fd(const struct ws_channel *channel) {
 short ws_channel_get_poll_events(const struct ws_channel *channel) {
   if (channel->state != WS_CHANNEL_OPEN)
     return 0;
-  bool writes = wsc_queue_length(&channel->out) > 0 || channel->waiting > 0;
+  bool writes = ws_channel_get_queued(channel) > 0 || channel->waiting > 0;
   bool tells = channel->half_read && !channel->paused; /* the descriptor knows nothing of what was read already */
   return (short)((channel->paused ? 0 : POLLIN) | (writes || tells ? POLLOUT : 0));
 }
@@ -84,7 +85,7 @@ void ws_channel_set_paused(struct ws_channel *channel, bool paused) {
 }
 
 size_t ws_channel_get_queued(const struct ws_channel *channel) {
-  return wsc_queue_length(&channel->out);
+  return channel->tail.length + wsc_queue_length(&channel->out);
 }
 
 /* --- Connections --- */
@@ -212,6 +213,7 @@ static void end(struct ws_channel *channel, enum ws_channel_state state, const c
   channel->state = (uint8_t)state;
   channel->reason = reason;
   close_socket(channel);
+  ws_channel_clear_tail(channel);
   wsc_queue_clear(&channel->out);
   wsc_decoder_clear(&channel->decoder);
   lose_peers(channel);
@@ -480,8 +482,12 @@ bool ws_channel_is_half_read(const struct ws_channel *channel) {
   return channel->half_read && !channel->paused && channel->state == WS_CHANNEL_OPEN;
 }
 
-void *ws_channel_take_block(struct ws_channel *channel, size_t length) {
-  if (length < channel->decoder.capacity / TAKE_SHARE)
-    return NULL;
-  return wsc_decoder_take(&channel->decoder);
+bool ws_channel_fills_block(const struct ws_channel *channel, const uint8_t *data, size_t length) {
+  uintptr_t from = (uintptr_t)channel->decoder.octets, at = (uintptr_t)data;
+  return channel->decoder.octets != NULL && at >= from && at - from <= channel->decoder.capacity &&
+         length <= channel->decoder.capacity - (at - from) && length >= channel->decoder.capacity / TAKE_SHARE;
+}
+
+void *ws_channel_take_block(struct ws_channel *channel, const uint8_t *data, size_t length) {
+  return ws_channel_fills_block(channel, data, length) ? wsc_decoder_take(&channel->decoder) : NULL;
 }

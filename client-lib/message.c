@@ -79,7 +79,7 @@ const guint8 *ws_message_peek(const WsMessage *message, gsize *length) {
 static GBytes *keep(WsMessage *message) {
   void *block = NULL;
   if (message->lent && message->channel != NULL && message->length >= WS_MESSAGE_KEPT_IN_PLACE)
-    block = ws_channel_take_block(message->channel, message->length);
+    block = ws_channel_take_block(message->channel, message->data, message->length);
   if (block == NULL)
     return g_bytes_new(message->data, message->length);
   return g_bytes_new_with_free_func(message->data, message->length, free, block);
