@@ -43,7 +43,10 @@ struct _WsServer {
   bool paused;
   struct ws_delivery *delivery;
   struct wsc_id_table connections; /* each holds a reference */
-  WsMessage *message;              /* lent to handlers */
+  WsMessageHandler handler;        /* instead of the signal */
+  gpointer handler_data;
+  GDestroyNotify handler_destroy;
+  WsMessage *message; /* lent to handlers */
 
   guint64 max_message;         /* octets, as configured for this run */
   guint64 events_handled;      /* event signals since CreateServer ... */

@@ -103,6 +103,18 @@ gint ws_server_broadcast(WsServer *self, GPtrArray *connections, WsMessage *mess
   return -1;
 }
 
+void ws_server_set_message_handler(WsServer *self, WsMessageHandler handler, gpointer user_data,
+                                   GDestroyNotify destroy) {
+  g_return_if_fail(WS_IS_SERVER(self));
+  GDestroyNotify former_destroy = self->handler_destroy;
+  gpointer former_data = self->handler_data;
+  self->handler = handler;
+  self->handler_data = user_data;
+  self->handler_destroy = destroy;
+  if (former_destroy != NULL)
+    former_destroy(former_data);
+}
+
 void ws_server_set_paused(WsServer *self, gboolean paused) {
   g_return_if_fail(WS_IS_SERVER(self));
   if (self->paused == (bool)paused)
@@ -142,11 +154,6 @@ void ws_server_set_address(WsServer *self, const char *ip, guint16 port, bool tl
   g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_URI]);
 }
 
-/* Signals of which nobody takes notice cost next to nothing. */
-static bool is_heard(WsServer *self, guint signal) {
-  return g_signal_has_handler_pending(self, signals[signal], 0, FALSE);
-}
-
 void ws_server_take_connected(WsServer *self, WsConnection *connection, GHashTable *headers) {
   if (!wsc_id_table_add(&self->connections, &connection->identified))
     g_error("no memory for a connection"); /* as GLib would */
@@ -160,10 +167,11 @@ void ws_server_take_connected(WsServer *self, WsConnection *connection, GHashTab
 
 void ws_server_take_message(WsServer *self, WsConnection *connection, bool text, const guint8 *data, gsize length,
                             GBytes *bytes, struct ws_channel *channel) {
-  if (!is_heard(self, SIGNAL_MESSAGE_RECEIVE))
-    return;
   WsMessage *message = ws_message_lend(&self->message, text, data, length, bytes, channel);
-  g_signal_emit(self, signals[SIGNAL_MESSAGE_RECEIVE], 0, connection, message);
+  if (self->handler != NULL)
+    self->handler(self, connection, message, self->handler_data);
+  else
+    g_signal_emit(self, signals[SIGNAL_MESSAGE_RECEIVE], 0, connection, message);
   ws_message_settle(&self->message);
 }
 
@@ -260,6 +268,7 @@ static void dispose(GObject *object) {
   forget_connections(self);
   ws_server_drop_delivery(self);
   ws_server_detach_bus(self);
+  ws_server_set_message_handler(self, NULL, NULL, NULL);
   G_OBJECT_CLASS(ws_server_parent_class)->dispose(object);
 }
 
@@ -356,7 +365,7 @@ static void install_signals(void) {
    * @connection: from whom
    * @message: what
    *
-   * A whole message has arrived. Who wants to keep @message beyond the handler takes a reference.
+   * A whole message has arrived. Who wants to keep @message beyond the handler takes a reference. See also [method@Server.set_message_handler].
    */
   signals[SIGNAL_MESSAGE_RECEIVE] =
       new_signal("message-receive", ws_marshal_VOID__OBJECT_BOXED, ws_marshal_VOID__OBJECT_BOXEDv, 2, message);
