@@ -29,7 +29,7 @@ static size_t live(struct stage *stage) {
 static void test_idle_connection(void) {
   struct stage stage;
   stage_begin(&stage, 0);
-  g_assert_cmpuint(sizeof(struct ws_channel_peer), ==, 40);
+  g_assert_cmpuint(sizeof(struct ws_channel_peer), <=, 40);
   size_t before = live(&stage);
   for (guint i = 1; i <= CROWD; i++) {
     stage_say_connect(&stage, i);
