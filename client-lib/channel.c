@@ -14,7 +14,6 @@
 #define QUEUE_HIGH_MAX (1u << 30)    /* so that what a peer holds is counted in 32 bits */
 #define CHARGED_MAX (UINT64_MAX / 2) /* so that what is sent to it is counted in 64, and nobody sends the rest */
 
-enum { ROOM_KEPT = 4 * WSC_DECODER_ROOM }; /* octets to read to that an idle channel holds on to */
 enum { TAKE_SHARE = 2 }; /* a block is handed out when the message is at least one part in so many of it */
 
 struct ws_channel *ws_channel_new(int fd, const struct ws_channel_events *events, void *user) {
@@ -410,7 +409,7 @@ static void read_once(struct ws_channel *channel) {
   }
   wsc_decoder_filled(&channel->decoder, (size_t)length);
   take_records(channel);
-  if (channel->decoder.capacity > ROOM_KEPT)
+  if (channel->decoder.capacity > WS_CHANNEL_KEEP)
     wsc_decoder_rest(&channel->decoder);
 }
 

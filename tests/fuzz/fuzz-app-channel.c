@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* An app's end of a channel, fed what a worker says. The app sends, closes, pauses and frees as the seed wills, in the middle of events. A plain reading of
  * the specification, in lockstep, says which event must come next, what each call must return and where the channel must break; any cutting
- * comes to the same, and whatever the library writes is legal, or the worker would end the server. */
+ * comes to the same, and the library writes what was sent, each record whole and in order, and nothing that would make the worker end the server. */
 #include "channel/decoder.h"
 #include "channel/queue.h"
 #include "client-lib/limits.h"
@@ -13,8 +13,14 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum switches { BEGUN = 1, BUSY = 2, FREES = 4 };
-enum { PEERS_MAX = 64, LARGE = WS_CHANNEL_DIRECT + 100, BEGUN_MAX_MESSAGE = 20000, BEGUN_HIGH = 60000 };
+enum switches { BEGUN = 1, BUSY = 2, FREES = 4, LARGE_MESSAGES = 8 };
+enum {
+  PEERS_MAX = 64,
+  LARGE = WS_CHANNEL_DIRECT + 100,
+  BEGUN_MAX_MESSAGE = 2 * WS_CHANNEL_DIRECT,
+  BEGUN_HIGH = 60000,
+  SMALL_SOCKET = 4096
+};
 
 /* What the specification says of a connection. */
 struct shadow {
@@ -27,6 +33,7 @@ struct run {
   int worker;
   struct wsc_decoder expected; /* all that the worker says */
   struct wsc_decoder heard;    /* what the library wrote */
+  struct wsc_queue sent;       /* what it accepted and the worker has not heard; of a broadcast without the targets */
   struct shadow peers[PEERS_MAX];
   size_t peer_count;
   struct wsc_welcome welcome;
@@ -144,6 +151,10 @@ static void check_figures(const struct ws_channel_peer *peer, const struct shado
   require(ws_channel_peer_get_written(peer) == shadow->released);
 }
 
+static void note_sent(struct run *run, struct wsc_header header, const void *payload, size_t length) {
+  require(wsc_queue_append_record(&run->sent, &header, payload, length));
+}
+
 static void send_one(struct run *run, struct ws_channel_peer *peer, struct shadow *shadow, bool text,
                      const uint8_t *data, size_t length) {
   enum ws_channel_result expected = result_for(run, shadow);
@@ -151,9 +162,13 @@ static void send_one(struct run *run, struct ws_channel_peer *peer, struct shado
     expected = WS_CHANNEL_TOO_BIG;
   else if (text && !fuzz_is_utf8(data, length))
     expected = WS_CHANNEL_INVALID;
-  require(ws_channel_send(peer, text, data, length, chance(run, 2)) == expected);
-  if (expected == WS_CHANNEL_SENT)
+  bool notify = chance(run, 2);
+  require(ws_channel_send(peer, text, data, length, notify) == expected);
+  if (expected == WS_CHANNEL_SENT) {
+    uint8_t flags = (uint8_t)((text ? WSC_FLAG_TEXT : 0) | (notify ? WSC_FLAG_WANT_CREDIT : 0));
+    note_sent(run, (struct wsc_header){.type = WSC_SEND, .flags = flags, .connection = shadow->id}, data, length);
     shadow->charged += WSC_MESSAGE_COST + length;
+  }
   check_figures(peer, shadow);
 }
 
@@ -172,6 +187,8 @@ static void broadcast(struct run *run, struct ws_channel_peer *peer) {
         expected++;
       }
   require(sent == expected);
+  if (sent > 0)
+    note_sent(run, (struct wsc_header){.type = WSC_BROADCAST, .flags = WSC_FLAG_TEXT}, "all", 3);
 }
 
 static void close_one(struct run *run, struct ws_channel_peer *peer, struct shadow *shadow, uint16_t code) {
@@ -182,6 +199,9 @@ static void close_one(struct run *run, struct ws_channel_peer *peer, struct shad
                                                      : is_open ? WS_CHANNEL_SENT
                                                                : WS_CHANNEL_GONE));
   shadow->closing = shadow->closing || is_legal;
+  if (is_legal && is_open)
+    note_sent(run, (struct wsc_header){.type = WSC_CLOSE, .code = code ? code : 1000, .connection = shadow->id}, "bye",
+              3);
 }
 
 static void walk(struct run *run) {
@@ -212,7 +232,8 @@ static void act(struct run *run, struct ws_channel_peer *peer, struct shadow *sh
   } else if (peer == NULL) {
     return;
   } else if (what == 2 || what == 3) {
-    send_one(run, peer, shadow, chance(run, 2), data, length);
+    for (uint32_t times = 1 + chance(run, 2); times > 0; times--)
+      send_one(run, peer, shadow, chance(run, 2), data, length);
   } else if (what == 4) {
     send_one(run, peer, shadow, false, large, run->events % 4 == 0 ? LARGE : 100);
   } else if (what == 5) {
@@ -315,6 +336,20 @@ static const struct ws_channel_events app = {connected, message, closed, drained
 
 /* --- The worker --- */
 
+/* The next that was accepted. */
+static void check_order(struct run *run, const struct wsc_record *record, const uint8_t *payload, size_t length) {
+  struct wsc_header header;
+  if (record->header.type == WSC_WANT_DRAINED)
+    return;
+  require(wsc_queue_length(&run->sent) >= WSC_RECORD_HEADER);
+  const uint8_t *sent = wsc_queue_front(&run->sent);
+  wsc_header_decode(sent, &header);
+  require(header.type == record->header.type && header.flags == record->header.flags &&
+          header.code == record->header.code && header.connection == record->header.connection);
+  require(header.size == length && memcmp(sent + WSC_RECORD_HEADER, payload, length) == 0);
+  wsc_queue_consume(&run->sent, WSC_RECORD_HEADER + length);
+}
+
 static void check_heard(struct run *run, const struct wsc_record *record) {
   const uint8_t *payload = record->body;
   size_t length = record->header.size;
@@ -329,6 +364,7 @@ static void check_heard(struct run *run, const struct wsc_record *record) {
   require(length <= run->welcome.max_message || record->header.type == WSC_CLOSE);
   require(!(record->header.flags & WSC_FLAG_TEXT) || fuzz_is_utf8(payload, length));
   require(record->header.type != WSC_ACKNOWLEDGE);
+  check_order(run, record, payload, length);
 }
 
 static void hear(struct run *run) {
@@ -374,6 +410,17 @@ static bool say(struct run *run, const uint8_t *octets, size_t length) {
   return true;
 }
 
+/* Messages that are echoed from where they lie, of which the socket takes a part. */
+static void say_large(struct wsc_queue *out) {
+  for (uint64_t i = 0; i < 4; i++) {
+    const struct wsc_header header = {.type = WSC_MESSAGE, .connection = (1ull << 32) + 1 + i % 3};
+    const size_t size = WS_CHANNEL_DIRECT + 3000 * i;
+    uint8_t *body = wsc_queue_append(out, &header, size);
+    for (size_t at = 0; at < size; at++)
+      body[at] = (uint8_t)(at * 7 + at / 251 + i);
+  }
+}
+
 static void say_first(struct wsc_queue *out) {
   const struct wsc_welcome welcome = {.version = WSC_VERSION,
                                       .generation = 1,
@@ -405,6 +452,10 @@ static void expect_octets(struct run *run, const uint8_t *octets, size_t length)
 
 static void finish(struct run *run) {
   struct wsc_record record;
+  while (run->channel != NULL && ws_channel_get_queued(run->channel) > 0 && dispatch(run))
+    ;
+  if (run->channel != NULL && ws_channel_get_state(run->channel) == WS_CHANNEL_OPEN)
+    require(wsc_queue_length(&run->sent) == 0); /* all that was accepted has been heard */
   close(run->worker);
   while (run->channel != NULL && ws_channel_dispatch(run->channel) == WS_CHANNEL_OPEN)
     ws_channel_set_paused(run->channel, false);
@@ -420,6 +471,7 @@ static void finish(struct run *run) {
   }
   wsc_decoder_clear(&run->expected);
   wsc_decoder_clear(&run->heard);
+  wsc_queue_clear(&run->sent);
 }
 
 static void run_input(const struct fuzz_input *input, enum fuzz_cutting cutting, struct fuzz_log *log) {
@@ -433,6 +485,10 @@ static void run_input(const struct fuzz_input *input, enum fuzz_cutting cutting,
   wsc_decoder_init(&run.heard, WSC_TO_WORKER, WSC_MESSAGE_MAX);
   if (input->switches & BEGUN)
     say_first(&first);
+  if (input->switches & BEGUN && input->switches & LARGE_MESSAGES) {
+    say_large(&first);
+    require(setsockopt(ends[0], SOL_SOCKET, SO_SNDBUF, &(int){SMALL_SOCKET}, sizeof(int)) == 0);
+  }
   expect_octets(&run, wsc_queue_front(&first), wsc_queue_length(&first));
   expect_octets(&run, input->octets, input->length);
   bool goes_on = say(&run, wsc_queue_front(&first), wsc_queue_length(&first));
