@@ -101,6 +101,49 @@ static void test_large_message(void) {
   stage_end(&stage);
 }
 
+static void echo_uncopied(struct stage *stage, const struct stage_event *event) {
+  if (event->kind != STAGE_MESSAGE)
+    return;
+  calls_limit_sending(20000); /* the rest has to wait */
+  allocations_taken(NULL);
+  echo(stage, event);
+  g_assert_cmpuint(allocations_taken(NULL), ==, 0);
+  calls_fail_sending(EAGAIN, G_MAXUINT);
+}
+
+/* The rest of it waits where it was read, and belongs to nobody else until it has left. */
+static void echo_large(bool leaves, bool worker_lives) {
+  struct stage stage;
+  g_autofree uint8_t *octets = stage_octets(LARGE, 1), *others = stage_octets(LARGE, 2);
+  g_autofree char *shown = stage_show(octets, LARGE);
+  g_autofree char *expected = g_strdup_printf("SEND 1 binary %s\nSEND 2 text behind\n", shown);
+  stage_begin(&stage, 2);
+  stage.hook = echo_uncopied;
+  stage_say(&stage, (struct wsc_header){.type = WSC_MESSAGE, .connection = stage_id(1)}, octets, LARGE);
+  stage_dispatch(&stage);
+  stage.hook = NULL;
+  g_assert_cmpuint(ws_channel_get_queued(stage.channel), ==, LARGE + WSC_RECORD_HEADER - 20000);
+  g_assert_cmpint(send_text(&stage, 2, "behind"), ==, WS_CHANNEL_SENT);
+  stage_say(&stage, (struct wsc_header){.type = WSC_MESSAGE, .connection = stage_id(2)}, others, LARGE);
+  stage_dispatch(&stage); /* read to another place */
+  calls_reset();
+  if (!worker_lives)
+    stage_hang_up(&stage);
+  if (leaves)
+    stage_dispatch(&stage);
+  if (leaves && worker_lives)
+    stage_assert_heard(&stage, expected);
+  stage_forget(&stage);
+  stage_end(&stage);
+}
+
+static void test_large_echo(void) {
+  echo_large(true, true);
+  echo_large(false, true);
+  echo_large(true, false);
+  echo_large(false, false);
+}
+
 /* Whoever sends and is refused, without looking, a thousand times. */
 static void test_full(void) {
   struct stage stage;
@@ -278,6 +321,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/channel-memory/an-idle-connection-costs-little-and-is-forgotten", test_idle_connection);
   g_test_add_func("/channel-memory/small-messages-cost-no-allocation", test_small_messages);
   g_test_add_func("/channel-memory/a-large-message-is-not-kept", test_large_message);
+  g_test_add_func("/channel-memory/a-large-echo-is-not-copied", test_large_echo);
   g_test_add_func("/channel-memory/a-worker-that-does-not-read-makes-nothing-grow", test_full);
   g_test_add_func("/channel-memory/none/any-one-refused-loses-nothing-that-was-accepted", test_each_refused);
   g_test_add_func("/channel-memory/none/no-channel-and-no-descriptor-left", test_new_without_memory);

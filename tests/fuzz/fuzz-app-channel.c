@@ -8,6 +8,7 @@
 #include "tests/fuzz/harness.h"
 #include <wsserver/ws-channel.h>
 
+#include <poll.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -17,7 +18,7 @@ enum switches { BEGUN = 1, BUSY = 2, FREES = 4, LARGE_MESSAGES = 8 };
 enum {
   PEERS_MAX = 64,
   LARGE = WS_CHANNEL_DIRECT + 100,
-  BEGUN_MAX_MESSAGE = 2 * WS_CHANNEL_DIRECT,
+  BEGUN_MAX_MESSAGE = 4 * WS_CHANNEL_DIRECT,
   BEGUN_HIGH = 60000,
   SMALL_SOCKET = 4096
 };
@@ -391,7 +392,9 @@ static bool dispatch(struct run *run) {
     hear(run);
     if (run->channel == NULL || state != WS_CHANNEL_OPEN)
       return false;
-    again = (ws_channel_get_poll_events(run->channel) & 1) == 0; /* paused: POLLIN is 1 on every system */
+    struct pollfd poll_fd = {.fd = ws_channel_get_fd(run->channel), .events = POLLIN};
+    again = !(ws_channel_get_poll_events(run->channel) & POLLIN) ||
+            poll(&poll_fd, 1, 0) > 0; /* paused, or one read was not enough */
     ws_channel_set_paused(run->channel, false);
   }
   return run->channel != NULL;
@@ -414,7 +417,7 @@ static bool say(struct run *run, const uint8_t *octets, size_t length) {
 static void say_large(struct wsc_queue *out) {
   for (uint64_t i = 0; i < 4; i++) {
     const struct wsc_header header = {.type = WSC_MESSAGE, .connection = (1ull << 32) + 1 + i % 3};
-    const size_t size = WS_CHANNEL_DIRECT + 3000 * i;
+    const size_t size = 3 * WS_CHANNEL_DIRECT + 3000 * i; /* most of a room */
     uint8_t *body = wsc_queue_append(out, &header, size);
     for (size_t at = 0; at < size; at++)
       body[at] = (uint8_t)(at * 7 + at / 251 + i);
