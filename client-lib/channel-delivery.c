@@ -21,7 +21,7 @@ struct channel_delivery {
 struct channel_source {
   GSource source;
   struct channel_delivery *delivery; /* NULL once that is freed */
-  gpointer tag;                      /* of the polled descriptor */
+  gpointer tag;                      /* of the polled descriptor; NULL while it is not */
   GIOCondition polled;
   bool busy;  /* since the last time that we looked whether it is idle */
   bool armed; /* to look again */
@@ -138,7 +138,15 @@ static void poll_for(struct channel_source *source) {
   if (condition == source->polled)
     return;
   source->polled = condition;
-  g_source_modify_unix_fd(&source->source, source->tag, condition);
+  if (condition ==
+      0) /* while the app has paused: asked for nothing, poll() still tells of a hang-up, again and again */
+    g_source_remove_unix_fd(&source->source, source->tag);
+  if (condition == 0)
+    source->tag = NULL;
+  else if (source->tag != NULL)
+    g_source_modify_unix_fd(&source->source, source->tag, condition);
+  else
+    source->tag = g_source_add_unix_fd(&source->source, ws_channel_get_fd(source->delivery->channel), condition);
 }
 
 static gboolean prepare(GSource *base, gint *timeout) {
@@ -151,9 +159,13 @@ static gboolean prepare(GSource *base, gint *timeout) {
   return ws_channel_is_half_read(source->delivery->channel);
 }
 
+static bool is_ready(struct channel_source *source) {
+  return source->tag != NULL && g_source_query_unix_fd(&source->source, source->tag) != 0;
+}
+
 static gboolean check(GSource *base) {
   struct channel_source *source = (struct channel_source *)base;
-  return source->delivery != NULL && g_source_query_unix_fd(base, source->tag) != 0;
+  return source->delivery != NULL && is_ready(source);
 }
 
 static void end(struct channel_delivery *delivery) {
@@ -204,8 +216,7 @@ static gboolean dispatch(GSource *base, GSourceFunc callback, gpointer user) {
   (void)user;
   if (source->delivery != NULL && source->armed)
     look_whether_idle(source);
-  if (source->delivery != NULL &&
-      (g_source_query_unix_fd(base, source->tag) != 0 || ws_channel_is_half_read(source->delivery->channel))) {
+  if (source->delivery != NULL && (is_ready(source) || ws_channel_is_half_read(source->delivery->channel))) {
     source->busy = true;
     if (dispatch_channel(source->delivery) && ws_channel_has_spare_memory(source->delivery->channel))
       look_again(source);
