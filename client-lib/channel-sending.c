@@ -305,16 +305,29 @@ enum ws_channel_result ws_channel_broadcast_checked(struct ws_channel *channel, 
   return result;
 }
 
-enum ws_channel_result ws_channel_broadcast(struct ws_channel *channel, struct ws_channel_peer *const *peers,
-                                            size_t count, bool text, const void *data, size_t length, size_t *sent) {
+static enum ws_channel_result broadcast_text(struct ws_channel *channel, struct ws_channel_peer *const *peers,
+                                             size_t count, bool text, const void *data, size_t length, size_t *sent) {
   size_t unwanted;
   sent = sent != NULL ? sent : &unwanted;
   *sent = 0;
   if (length <= channel->max_message && !is_text_right(text, data, length))
     return WS_CHANNEL_INVALID;
-  if (peers != NULL && !are_of_channel(channel, peers, count))
-    return WS_CHANNEL_INVALID;
   return ws_channel_broadcast_checked(channel, peers, count, text, data, length, sent);
+}
+
+enum ws_channel_result ws_channel_broadcast(struct ws_channel *channel, struct ws_channel_peer *const *peers,
+                                            size_t count, bool text, const void *data, size_t length, size_t *sent) {
+  static struct ws_channel_peer *const nobody[1];
+  if (sent != NULL)
+    *sent = 0;
+  if (count > 0 && (peers == NULL || !are_of_channel(channel, peers, count)))
+    return WS_CHANNEL_INVALID;
+  return broadcast_text(channel, count > 0 ? peers : nobody, count, text, data, length, sent);
+}
+
+enum ws_channel_result ws_channel_broadcast_to_all(struct ws_channel *channel, bool text, const void *data,
+                                                   size_t length, size_t *sent) {
+  return broadcast_text(channel, NULL, 0, text, data, length, sent);
 }
 
 /* --- Close --- */

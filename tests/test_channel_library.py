@@ -29,7 +29,7 @@ int main(void) {
   events.message = message;
   struct ws_channel *channel = ws_channel_new(-1, &events, &events);
   enum ws_channel_state state = ws_channel_dispatch(channel);
-  ws_channel_broadcast(channel, NULL, 0, true, "all", 3, NULL);
+  ws_channel_broadcast_to_all(channel, true, "all", 3, NULL);
   ws_channel_free(channel);
   return state == WS_CHANNEL_ENDED ? 0 : 1;
 }

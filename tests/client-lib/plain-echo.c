@@ -114,7 +114,7 @@ static void message(void *user, struct ws_channel_peer *peer, bool text, const u
                                    0,   1, 0, 0, 0,    1}; /* 100 octets for the first connection */
   (void)user;
   if (begins(data, length, "broadcast ")) {
-    ws_channel_broadcast(channel, NULL, 0, text, data, length, NULL);
+    ws_channel_broadcast_to_all(channel, text, data, length, NULL);
   } else if (begins(data, length, "count")) {
     char line[80];
     int size = snprintf(line, sizeof line, "%zu %zu", ws_channel_get_peer_count(channel),

@@ -343,7 +343,7 @@ static void free_at_countdown(struct stage *stage, const struct stage_event *eve
     g_assert_cmpint(ws_channel_send(event->peer, true, "x", 1, false), ==, WS_CHANNEL_GONE);
     g_assert_cmpint(ws_channel_close(event->peer, 0, NULL, 0), ==, WS_CHANNEL_GONE);
   }
-  g_assert_cmpint(ws_channel_broadcast(channel, NULL, 0, true, "x", 1, NULL), ==, WS_CHANNEL_GONE);
+  g_assert_cmpint(ws_channel_broadcast_to_all(channel, true, "x", 1, NULL), ==, WS_CHANNEL_GONE);
   if (event->kind == STAGE_MESSAGE) /* what was handed out lives on until the function returns */
     g_assert_true(event->length == 0 || event->data[0] != 0);
 }

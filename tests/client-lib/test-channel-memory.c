@@ -157,7 +157,7 @@ static void test_full(void) {
   calls_fail_sending(EAGAIN, G_MAXUINT);
   for (guint i = 0; i < 1000; i++) {
     ws_channel_send(stage_peer(&stage, 1), false, octets, STAGE_MAX_MESSAGE, true);
-    ws_channel_broadcast(stage.channel, NULL, 0, false, octets, STAGE_MAX_MESSAGE, NULL);
+    ws_channel_broadcast_to_all(stage.channel, false, octets, STAGE_MAX_MESSAGE, NULL);
     ws_channel_dispatch(stage.channel);
   }
   g_assert_cmpuint(ws_channel_get_queued(stage.channel), <=, WS_CHANNEL_QUEUE_HIGH + STAGE_MAX_MESSAGE + 100);

@@ -317,7 +317,7 @@ static void test_invalid(void) {
   struct ws_channel_peer *peer = stage_peer(&stage, 1);
   g_assert_cmpint(send_text(&stage, 1, "\xff"), ==, WS_CHANNEL_INVALID);
   g_assert_cmpint(send_text(&stage, 1, "cut \xc3"), ==, WS_CHANNEL_INVALID);
-  g_assert_cmpint(ws_channel_broadcast(stage.channel, NULL, 0, true, "\xff", 1, &sent), ==, WS_CHANNEL_INVALID);
+  g_assert_cmpint(ws_channel_broadcast_to_all(stage.channel, true, "\xff", 1, &sent), ==, WS_CHANNEL_INVALID);
   g_assert_cmpuint(sent, ==, 0);
   for (size_t i = 0; i < G_N_ELEMENTS(codes); i++)
     g_assert_cmpint(ws_channel_close(peer, codes[i], NULL, 0), ==, WS_CHANNEL_INVALID);
@@ -340,7 +340,7 @@ static void test_too_big(void) {
   g_assert_cmpint(send_octets(&stage, 1, octets, STAGE_MAX_MESSAGE + 1), ==, WS_CHANNEL_TOO_BIG);
   g_assert_cmpint(ws_channel_send(peer, true, octets, SIZE_MAX, false), ==,
                   WS_CHANNEL_TOO_BIG); /* not even looked at */
-  g_assert_cmpint(ws_channel_broadcast(stage.channel, NULL, 0, true, octets, SIZE_MAX, NULL), ==, WS_CHANNEL_TOO_BIG);
+  g_assert_cmpint(ws_channel_broadcast_to_all(stage.channel, true, octets, SIZE_MAX, NULL), ==, WS_CHANNEL_TOO_BIG);
   g_assert_cmpuint(ws_channel_peer_get_sent(peer), ==, 0);
   g_assert_cmpint(send_octets(&stage, 1, octets, STAGE_MAX_MESSAGE), ==, WS_CHANNEL_SENT);
   ws_channel_flush(stage.channel);
@@ -357,13 +357,13 @@ static void test_gone(void) {
   g_assert_cmpint(send_text(&stage, 1, "x"), ==, WS_CHANNEL_GONE);
   g_assert_cmpint(ws_channel_close(peer, 0, NULL, 0), ==, WS_CHANNEL_GONE);
   size_t sent;
-  g_assert_cmpint(ws_channel_broadcast(stage.channel, NULL, 0, true, "x", 1, &sent), ==, WS_CHANNEL_SENT);
+  g_assert_cmpint(ws_channel_broadcast_to_all(stage.channel, true, "x", 1, &sent), ==, WS_CHANNEL_SENT);
   g_assert_cmpuint(sent, ==, 1);
   stage_dispatch(&stage);
   stage_assert_heard(&stage, "CLOSE 1 1000 \nBROADCAST 2 text x\n");
   stage_hang_up(&stage);
   g_assert_cmpint(stage_dispatch(&stage), ==, WS_CHANNEL_ENDED);
-  g_assert_cmpint(ws_channel_broadcast(stage.channel, NULL, 0, true, "x", 1, &sent), ==, WS_CHANNEL_GONE);
+  g_assert_cmpint(ws_channel_broadcast_to_all(stage.channel, true, "x", 1, &sent), ==, WS_CHANNEL_GONE);
   g_assert_cmpuint(sent, ==, 0);
   stage_assert_events(&stage, "closed 1 1006 \nclosed 2 1006 \n");
   stage_end(&stage);
@@ -376,11 +376,15 @@ static void test_broadcast(void) {
   size_t sent;
   stage_begin(&stage, 4);
   struct ws_channel_peer *some[] = {stage_peer(&stage, 4), stage_peer(&stage, 2), stage_peer(&stage, 4)};
-  g_assert_cmpint(ws_channel_broadcast(stage.channel, NULL, 0, true, "all", 3, &sent), ==, WS_CHANNEL_SENT);
+  g_assert_cmpint(ws_channel_broadcast_to_all(stage.channel, true, "all", 3, &sent), ==, WS_CHANNEL_SENT);
   g_assert_cmpuint(sent, ==, 4);
   g_assert_cmpint(ws_channel_broadcast(stage.channel, some, 3, false, "some", 4, &sent), ==, WS_CHANNEL_SENT);
   g_assert_cmpuint(sent, ==, 3);
   g_assert_cmpint(ws_channel_broadcast(stage.channel, some, 1, true, NULL, 0, NULL), ==, WS_CHANNEL_SENT);
+  sent = 7;
+  g_assert_cmpint(ws_channel_broadcast(stage.channel, NULL, 0, true, "x", 1, &sent), ==, WS_CHANNEL_SENT);
+  g_assert_cmpuint(sent, ==, 0); /* a list of nobody is not everybody */
+  g_assert_cmpint(ws_channel_broadcast(stage.channel, NULL, 1, true, "x", 1, &sent), ==, WS_CHANNEL_INVALID);
   g_assert_cmpint(ws_channel_broadcast(stage.channel, some, 0, true, "nobody", 6, &sent), ==, WS_CHANNEL_SENT);
   g_assert_cmpuint(sent, ==, 0);
   g_assert_cmpuint(ws_channel_peer_get_sent(some[0]), ==, 4 * COST + 3 + 4 + 4);
@@ -394,7 +398,7 @@ static void test_broadcast_to_nobody(void) {
   struct stage stage;
   size_t sent = 1;
   stage_open(&stage);
-  g_assert_cmpint(ws_channel_broadcast(stage.channel, NULL, 0, true, "x", 1, &sent), ==, WS_CHANNEL_SENT);
+  g_assert_cmpint(ws_channel_broadcast_to_all(stage.channel, true, "x", 1, &sent), ==, WS_CHANNEL_SENT);
   g_assert_cmpuint(sent, ==, 0);
   g_assert_cmpuint(ws_channel_get_queued(stage.channel), ==, 0);
   stage_end(&stage);
@@ -409,7 +413,7 @@ static void test_broadcast_to_full(void) {
   ws_channel_flush(stage.channel);
   stage_hear(&stage);
   g_string_truncate(stage.heard, 0);
-  g_assert_cmpint(ws_channel_broadcast(stage.channel, NULL, 0, true, "x", 1, &sent), ==, WS_CHANNEL_SENT);
+  g_assert_cmpint(ws_channel_broadcast_to_all(stage.channel, true, "x", 1, &sent), ==, WS_CHANNEL_SENT);
   g_assert_cmpuint(sent, ==, 2);
   ws_channel_flush(stage.channel);
   stage_assert_heard(&stage, "WANT_DRAINED 2\nBROADCAST 1 3 text x\n");
@@ -469,7 +473,7 @@ static void test_broadcast_when_channel_is_full(void) {
   size_t sent;
   begin_wide(&stage, 3);
   fill_channel(&stage, 1);
-  g_assert_cmpint(ws_channel_broadcast(stage.channel, NULL, 0, true, "x", 1, &sent), ==, WS_CHANNEL_SENT);
+  g_assert_cmpint(ws_channel_broadcast_to_all(stage.channel, true, "x", 1, &sent), ==, WS_CHANNEL_SENT);
   g_assert_cmpuint(sent, ==, 0);
   read_all(&stage);
   ws_channel_dispatch(stage.channel);

@@ -179,7 +179,8 @@ static void broadcast(struct run *run, struct ws_channel_peer *peer) {
   size_t sent, expected = 0;
   if (run->is_over || run->welcome.max_message < 3)
     return;
-  enum ws_channel_result result = ws_channel_broadcast(run->channel, all ? NULL : twice, 2, true, "all", 3, &sent);
+  enum ws_channel_result result = all ? ws_channel_broadcast_to_all(run->channel, true, "all", 3, &sent)
+                                      : ws_channel_broadcast(run->channel, twice, 2, true, "all", 3, &sent);
   require(result == WS_CHANNEL_SENT);
   for (size_t i = 0; i < run->peer_count; i++)
     for (int times = all ? 1 : 2; times > 0 && (all || run->peers[i].id == ws_channel_peer_get_id(peer)); times--)

@@ -134,12 +134,14 @@ WS_CHANNEL_API struct ws_channel_peer *ws_channel_next_peer(const struct ws_chan
 WS_CHANNEL_API enum ws_channel_result ws_channel_send(struct ws_channel_peer *peer, bool text, const void *data,
                                                       size_t length, bool notify);
 
-/* Sends one message to `count` of them, or with `peers` NULL to all, whatever `count` is: take care that a list of nobody is not NULL. Whoever is there twice
- * gets it twice. It leaves in one record for 65535 of them. Whoever could not take it now, because too much waits for him, gets nothing, and
+/* Sends one message to `count` of them (`peers` may be NULL where that is 0). Whoever is there twice gets it twice. It leaves in one record for 65535 of them. Whoever could not take it now, because too much waits for him, gets nothing, and
  * `drained` later. Returns how many get it in *sent (may be NULL); WS_CHANNEL_SENT also when that is nobody. */
 WS_CHANNEL_API enum ws_channel_result ws_channel_broadcast(struct ws_channel *channel,
                                                            struct ws_channel_peer *const *peers, size_t count,
                                                            bool text, const void *data, size_t length, size_t *sent);
+/* The same to all. */
+WS_CHANNEL_API enum ws_channel_result ws_channel_broadcast_to_all(struct ws_channel *channel, bool text,
+                                                                  const void *data, size_t length, size_t *sent);
 
 /* Sends a Close frame behind everything sent before; code 0 means 1000. Messages still come until `closed`. `reason` is UTF-8, at most 123 octets. */
 WS_CHANNEL_API enum ws_channel_result ws_channel_close(struct ws_channel_peer *peer, uint16_t code, const char *reason,

@@ -13,7 +13,7 @@ static void on_message(void *user, struct ws_channel_peer *peer, bool text, cons
   (void)user;
   switch (bench_reaction_to(data, length)) {
   case BENCH_BROADCAST:
-    result = ws_channel_broadcast(ws_channel_peer_get_channel(peer), NULL, 0, text, data, length, NULL);
+    result = ws_channel_broadcast_to_all(ws_channel_peer_get_channel(peer), text, data, length, NULL);
     break;
   case BENCH_ECHO:
     result = ws_channel_send(peer, text, data, length, false);
