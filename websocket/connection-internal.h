@@ -26,6 +26,11 @@ static inline void wsp_connection_unset(struct wsp_connection *connection, unsig
   connection->flags = (uint8_t)(connection->flags & ~flag);
 }
 
+/* NULL where nothing is compressed. */
+static inline struct wsp_deflate *wsp_connection_deflate(const struct wsp_connection *connection) {
+  return connection->progress ? connection->progress->deflate : NULL;
+}
+
 /* Resizes the gathering memory as far as the bound over all connections allows. */
 bool wsp_connection_resize_gathered(struct wsp_connection *connection, size_t capacity);
 

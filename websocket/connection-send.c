@@ -61,7 +61,7 @@ bool wsp_connection_append_compressed(struct wsp_connection *connection, enum ws
   uint8_t *room = malloc(length + WSP_DEFLATE_TAIL);
   if (!room)
     return false;
-  const size_t made = wsp_deflate_compress(connection->deflate, by_itself, data, length, room);
+  const size_t made = wsp_deflate_compress(wsp_connection_deflate(connection), by_itself, data, length, room);
   const bool is_done = made > 0 && append_frame(connection, WSP_RSV1, opcode, room, made, out);
   free(room);
   return is_done;
@@ -88,10 +88,10 @@ enum wsp_send_result wsp_connection_send_plain(struct wsp_connection *connection
 enum wsp_send_result wsp_connection_send_checked(struct wsp_connection *connection, bool text, const uint8_t *data,
                                                  size_t length, struct wsp_buffer *out) {
   const enum wsp_opcode opcode = text ? WSP_OPCODE_TEXT : WSP_OPCODE_BINARY;
-  if (!connection->deflate || is_sending_over(connection) ||
+  if (!wsp_connection_deflate(connection) || is_sending_over(connection) ||
       !wsp_connection_append_compressed(connection, opcode, false, data, length, out))
     return wsp_connection_send_plain(connection, text, data, length, out);
-  wsp_deflate_remember_sent(connection->deflate, data, length);
+  wsp_deflate_remember_sent(wsp_connection_deflate(connection), data, length);
   return WSP_SENT;
 }
 

@@ -11,7 +11,7 @@
 #define FIRST_GATHER_CAPACITY 128
 #define CACHED_PART 16384 /* octets, half of a usual first-level cache */
 
-static_assert(sizeof(struct wsp_connection) <= 96, "tens of thousands of idle connections have to be cheap");
+static_assert(sizeof(struct wsp_connection) <= 24, "tens of thousands of idle connections have to be cheap");
 
 /* One call of wsp_connection_receive(): what it was given and how far it got. */
 struct reading {
@@ -29,50 +29,64 @@ void wsp_connection_init(struct wsp_connection *connection, enum wsp_role role, 
 }
 
 static void free_gathered(struct wsp_connection *connection) {
-  if (!connection->gather)
+  if (!connection->progress->gather)
     return;
-  connection->settings->gathered -= connection->gather_capacity;
-  free(connection->gather);
-  connection->gather = NULL;
-  connection->gather_length = 0;
-  connection->gather_capacity = 0;
+  connection->settings->gathered -= connection->progress->gather_capacity;
+  free(connection->progress->gather);
+  connection->progress->gather = NULL;
+  connection->progress->gather_length = 0;
+  connection->progress->gather_capacity = 0;
 }
 
 static void free_control(struct wsp_connection *connection) {
-  free(connection->control);
-  connection->control = NULL;
-  connection->control_length = 0;
+  free(connection->progress->control);
+  connection->progress->control = NULL;
+  connection->progress->control_length = 0;
 }
 
 bool wsp_connection_compress(struct wsp_connection *connection, const struct wsp_deflate_terms *terms) {
   struct wsp_deflate_pool *pool = connection->settings->deflate;
-  connection->deflate = wsp_deflate_new(pool, terms, wsp_connection_has(connection, WSP_IS_CLIENT));
-  return connection->deflate != NULL;
+  struct wsp_deflate *deflate = wsp_deflate_new(pool, terms, wsp_connection_has(connection, WSP_IS_CLIENT));
+  connection->progress = deflate ? calloc(1, sizeof *connection->progress) : NULL;
+  if (!connection->progress) {
+    wsp_deflate_free(deflate);
+    return false;
+  }
+  connection->progress->deflate = deflate;
+  return true;
 }
 
 bool wsp_connection_compresses(const struct wsp_connection *connection) {
-  return connection->deflate != NULL;
+  return wsp_connection_deflate(connection) != NULL;
 }
 
 /* When no message will be read or sent any more. */
 static void free_deflate(struct wsp_connection *connection) {
-  if (!connection->deflate)
+  if (!connection->progress->deflate)
     return;
   wsp_connection_stop_inflating(connection);
-  wsp_deflate_free(connection->deflate);
-  connection->deflate = NULL;
+  wsp_deflate_free(connection->progress->deflate);
+  connection->progress->deflate = NULL;
 }
 
-void wsp_connection_clear(struct wsp_connection *connection) {
+static void free_contents(struct wsp_connection *connection) {
   free_gathered(connection);
   free_control(connection);
   free_deflate(connection);
 }
 
+void wsp_connection_clear(struct wsp_connection *connection) {
+  if (!connection->progress)
+    return;
+  free_contents(connection);
+  free(connection->progress);
+  connection->progress = NULL;
+}
+
 bool wsp_connection_in_message(const struct wsp_connection *connection) {
-  if (wsp_connection_has(connection, WSP_CLOSE_WAS_RECEIVED | WSP_HAS_FAILED))
+  if (!connection->progress || wsp_connection_has(connection, WSP_CLOSE_WAS_RECEIVED | WSP_HAS_FAILED))
     return false;
-  return connection->header_length > 0 || connection->message_opcode != 0 ||
+  return connection->progress->header_length > 0 || connection->progress->message_opcode != 0 ||
          wsp_connection_has(connection, WSP_IN_FRAME);
 }
 
@@ -82,9 +96,10 @@ static bool is_control(uint8_t opcode) {
 
 /* Memory behind the event before this call: its time is over. */
 static void free_delivered(struct wsp_connection *connection) {
-  if (connection->gather && connection->message_opcode == 0)
+  if (connection->progress->gather && connection->progress->message_opcode == 0)
     free_gathered(connection);
-  if (connection->control && !(wsp_connection_has(connection, WSP_IN_FRAME) && is_control(connection->opcode)))
+  if (connection->progress->control &&
+      !(wsp_connection_has(connection, WSP_IN_FRAME) && is_control(connection->progress->opcode)))
     free_control(connection);
 }
 
@@ -108,7 +123,7 @@ static enum wsp_event_type fail(struct wsp_connection *connection, struct readin
   if (owes_close(connection))
     wsp_connection_append_close(connection, code, reason, length, reading->out);
   wsp_connection_set(connection, WSP_HAS_FAILED);
-  wsp_connection_clear(connection);
+  free_contents(connection);
   return give(reading, (struct wsp_event){.type = WSP_EVENT_FAILED, .data = reason, .length = length, .code = code});
 }
 
@@ -119,7 +134,7 @@ static const char *opening_fault(const struct wsp_connection *connection, const 
   const uint8_t opcode = octets[0] & 0xF;
   const bool fin = octets[0] & 0x80;
   const uint8_t rsv = octets[0] >> 4 & 7;
-  if (rsv && !(connection->deflate && rsv == WSP_RSV1))
+  if (rsv && !(connection->progress->deflate && rsv == WSP_RSV1))
     return "reserved bit set although no extension was agreed";
   if (rsv && opcode != WSP_OPCODE_TEXT && opcode != WSP_OPCODE_BINARY) /* RFC 7692 section 6.1 */
     return "bit RSV1 set on another frame than the first of a message";
@@ -127,9 +142,9 @@ static const char *opening_fault(const struct wsp_connection *connection, const 
     return "reserved opcode";
   if (is_control(opcode) && !fin)
     return "fragmented control frame";
-  if (opcode == WSP_OPCODE_CONTINUATION && connection->message_opcode == 0)
+  if (opcode == WSP_OPCODE_CONTINUATION && connection->progress->message_opcode == 0)
     return "continuation frame with no message to continue";
-  if (opcode != WSP_OPCODE_CONTINUATION && !is_control(opcode) && connection->message_opcode != 0)
+  if (opcode != WSP_OPCODE_CONTINUATION && !is_control(opcode) && connection->progress->message_opcode != 0)
     return "new message before the end of the fragmented one";
   if (length < 2)
     return NULL;
@@ -152,18 +167,18 @@ static const char *opening_fault(const struct wsp_connection *connection, const 
 static bool is_too_large(struct wsp_connection *connection, const struct wsp_frame_header *header) {
   const uint64_t max_size = connection->settings->max_message_size;
   if (!wsp_connection_has(connection, WSP_IS_COMPRESSED))
-    return connection->gather_length + header->payload_length > max_size;
-  connection->deflate->arrived += header->payload_length;
-  return connection->deflate->arrived > wsp_deflate_bound(max_size);
+    return connection->progress->gather_length + header->payload_length > max_size;
+  connection->progress->deflate->arrived += header->payload_length;
+  return connection->progress->deflate->arrived > wsp_deflate_bound(max_size);
 }
 
 static void begin_message(struct wsp_connection *connection, const struct wsp_frame_header *header) {
-  connection->message_opcode = header->opcode;
+  connection->progress->message_opcode = header->opcode;
   wsp_connection_unset(connection, WSP_IS_COMPRESSED);
   if (!header->rsv)
     return;
   wsp_connection_set(connection, WSP_IS_COMPRESSED);
-  connection->deflate->arrived = 0;
+  connection->progress->deflate->arrived = 0;
 }
 
 static enum wsp_event_type begin_frame(struct wsp_connection *connection, struct reading *reading,
@@ -174,10 +189,10 @@ static enum wsp_event_type begin_frame(struct wsp_connection *connection, struct
     if (is_too_large(connection, header))
       return fail(connection, reading, WSP_CLOSE_TOO_BIG, "message larger than this side accepts");
   }
-  connection->opcode = header->opcode;
-  connection->payload_left = header->payload_length;
-  connection->mask_offset = 0;
-  memcpy(connection->mask_key, header->mask_key, sizeof connection->mask_key);
+  connection->progress->opcode = header->opcode;
+  connection->progress->payload_left = header->payload_length;
+  connection->progress->mask_offset = 0;
+  memcpy(connection->progress->mask_key, header->mask_key, sizeof connection->progress->mask_key);
   wsp_connection_set(connection, WSP_IN_FRAME);
   if (header->fin)
     wsp_connection_set(connection, WSP_FRAME_IS_FIN);
@@ -191,12 +206,12 @@ static enum wsp_event_type begin_frame(struct wsp_connection *connection, struct
 static enum wsp_event_type read_header(struct wsp_connection *connection, struct reading *reading) {
   const uint8_t *octets = reading->octets + reading->used;
   size_t there = reading->length - reading->used;
-  const size_t before = connection->header_length;
+  const size_t before = connection->progress->header_length;
   if (before > 0) {
-    size_t room = sizeof connection->header - before;
+    size_t room = sizeof connection->progress->header - before;
     there = there < room ? there : room;
-    memcpy(connection->header + before, octets, there);
-    octets = connection->header;
+    memcpy(connection->progress->header + before, octets, there);
+    octets = connection->progress->header;
     there += before;
   }
 
@@ -210,14 +225,14 @@ static enum wsp_event_type read_header(struct wsp_connection *connection, struct
     return fail(connection, reading, WSP_CLOSE_PROTOCOL_ERROR, "payload length not in its shortest form or too large");
   case WSP_FRAME_MORE:
     if (before == 0)
-      memcpy(connection->header, octets, there);
-    connection->header_length = (uint8_t)there;
+      memcpy(connection->progress->header, octets, there);
+    connection->progress->header_length = (uint8_t)there;
     reading->used += there - before;
     return WSP_EVENT_NONE;
   case WSP_FRAME_DONE:
     break;
   }
-  connection->header_length = 0;
+  connection->progress->header_length = 0;
   reading->used += header_length - before;
   return begin_frame(connection, reading, &header);
 }
@@ -227,12 +242,13 @@ static enum wsp_event_type read_header(struct wsp_connection *connection, struct
 /* Octets of the current frame's payload that are there to be read now. */
 static size_t payload_there(const struct wsp_connection *connection, const struct reading *reading) {
   size_t there = reading->length - reading->used;
-  return connection->payload_left < there ? (size_t)connection->payload_left : there;
+  return connection->progress->payload_left < there ? (size_t)connection->progress->payload_left : there;
 }
 
 static void unmask(struct wsp_connection *connection, uint8_t *to, const uint8_t *from, size_t length) {
   if (!wsp_connection_has(connection, WSP_IS_CLIENT))
-    connection->mask_offset = wsp_mask_copy(to, from, length, connection->mask_key, connection->mask_offset);
+    connection->progress->mask_offset =
+        wsp_mask_copy(to, from, length, connection->progress->mask_key, connection->progress->mask_offset);
   else if (to != from && length > 0)
     memcpy(to, from, length);
 }
@@ -243,7 +259,7 @@ static uint8_t *take_payload(struct wsp_connection *connection, struct reading *
   to = to ? to : from;
   unmask(connection, to, from, length);
   reading->used += length;
-  connection->payload_left -= length;
+  connection->progress->payload_left -= length;
   return to;
 }
 
@@ -274,9 +290,9 @@ static enum wsp_event_type receive_close(struct wsp_connection *connection, stru
 static enum wsp_event_type receive_control(struct wsp_connection *connection, struct reading *reading,
                                            const uint8_t *payload, size_t length) {
   struct wsp_event event = {.type = WSP_EVENT_PONG, .data = payload, .length = length};
-  if (connection->opcode == WSP_OPCODE_CLOSE)
+  if (connection->progress->opcode == WSP_OPCODE_CLOSE)
     return receive_close(connection, reading, payload, length);
-  if (connection->opcode == WSP_OPCODE_PING) {
+  if (connection->progress->opcode == WSP_OPCODE_PING) {
     event.type = WSP_EVENT_PING;
     if (!wsp_connection_has(connection, WSP_CLOSE_WAS_SENT) &&
         !wsp_connection_append_frame(connection, WSP_OPCODE_PONG, payload, length, reading->out))
@@ -290,37 +306,39 @@ static enum wsp_event_type read_control(struct wsp_connection *connection, struc
   const size_t there = payload_there(connection, reading);
   const uint8_t *payload;
   size_t length = there;
-  if (!connection->control && there == connection->payload_left) {
+  if (!connection->progress->control && there == connection->progress->payload_left) {
     payload = take_payload(connection, reading, NULL, there);
   } else {
-    if (!connection->control && !(connection->control = malloc(WSP_CONTROL_PAYLOAD_MAX)))
+    if (!connection->progress->control && !(connection->progress->control = malloc(WSP_CONTROL_PAYLOAD_MAX)))
       return fail(connection, reading, WSP_CLOSE_TRY_AGAIN, "out of memory");
-    take_payload(connection, reading, connection->control + connection->control_length, there);
-    connection->control_length = (uint8_t)(connection->control_length + there);
-    if (connection->payload_left > 0)
+    take_payload(connection, reading, connection->progress->control + connection->progress->control_length, there);
+    connection->progress->control_length = (uint8_t)(connection->progress->control_length + there);
+    if (connection->progress->payload_left > 0)
       return WSP_EVENT_NONE;
-    payload = connection->control;
-    length = connection->control_length;
+    payload = connection->progress->control;
+    length = connection->progress->control_length;
   }
   wsp_connection_unset(connection, WSP_IN_FRAME);
   return receive_control(connection, reading, payload, length);
 }
 
 size_t wsp_connection_gathered(const struct wsp_connection *connection) {
-  const bool holds_inflater = connection->deflate && connection->deflate->inflater_is_charged;
-  return connection->gather_capacity + (holds_inflater ? WSP_INFLATER_COST : 0);
+  if (!connection->progress)
+    return 0;
+  const bool holds_inflater = connection->progress->deflate && connection->progress->deflate->inflater_is_charged;
+  return connection->progress->gather_capacity + (holds_inflater ? WSP_INFLATER_COST : 0);
 }
 
 bool wsp_connection_resize_gathered(struct wsp_connection *connection, size_t capacity) {
   struct wsp_settings *settings = connection->settings;
-  const uint64_t others = settings->gathered - connection->gather_capacity;
+  const uint64_t others = settings->gathered - connection->progress->gather_capacity;
   if (settings->max_gathered > 0 && (others > settings->max_gathered || capacity > settings->max_gathered - others))
     return false;
-  uint8_t *gather = realloc(connection->gather, capacity);
+  uint8_t *gather = realloc(connection->progress->gather, capacity);
   if (!gather)
     return false;
-  connection->gather = gather;
-  connection->gather_capacity = capacity;
+  connection->progress->gather = gather;
+  connection->progress->gather_capacity = capacity;
   settings->gathered = others + capacity;
   return true;
 }
@@ -328,13 +346,13 @@ bool wsp_connection_resize_gathered(struct wsp_connection *connection, size_t ca
 /* Room for `more` octets of the current frame. Memory at most doubles, so it follows what arrived and not what a
  * header promised; and it never exceeds what the message can still become. */
 static bool make_room(struct wsp_connection *connection, size_t more) {
-  const size_t needed = connection->gather_length + more;
-  if (needed <= connection->gather_capacity)
+  const size_t needed = connection->progress->gather_length + more;
+  if (needed <= connection->progress->gather_capacity)
     return true;
   const uint64_t at_most = wsp_connection_has(connection, WSP_FRAME_IS_FIN)
-                               ? connection->gather_length + connection->payload_left
+                               ? connection->progress->gather_length + connection->progress->payload_left
                                : connection->settings->max_message_size;
-  uint64_t wanted = (uint64_t)connection->gather_capacity * 2;
+  uint64_t wanted = (uint64_t)connection->progress->gather_capacity * 2;
   wanted = wanted > FIRST_GATHER_CAPACITY ? wanted : FIRST_GATHER_CAPACITY;
   wanted = wanted < at_most ? wanted : at_most;
   if (wanted > needed && wanted <= SIZE_MAX && wsp_connection_resize_gathered(connection, (size_t)wanted))
@@ -343,9 +361,10 @@ static bool make_room(struct wsp_connection *connection, size_t more) {
 }
 
 bool wsp_connection_is_text_right(struct wsp_connection *connection, const uint8_t *octets, size_t length, bool last) {
-  if (connection->message_opcode != WSP_OPCODE_TEXT)
+  if (connection->progress->message_opcode != WSP_OPCODE_TEXT)
     return true;
-  return wsp_utf8_feed(&connection->utf8_state, octets, length) && (!last || connection->utf8_state == WSP_UTF8_ACCEPT);
+  return wsp_utf8_feed(&connection->progress->utf8_state, octets, length) &&
+         (!last || connection->progress->utf8_state == WSP_UTF8_ACCEPT);
 }
 
 /* Takes payload of a message. Unmasks and checks in turns, so that octets are checked while the nearest cache still has
@@ -365,22 +384,22 @@ static bool take_data(struct wsp_connection *connection, struct reading *reading
 
 static enum wsp_event_type receive_message(struct wsp_connection *connection, struct reading *reading,
                                            const uint8_t *data, size_t length) {
-  const bool text = connection->message_opcode == WSP_OPCODE_TEXT;
-  connection->message_opcode = 0;
+  const bool text = connection->progress->message_opcode == WSP_OPCODE_TEXT;
+  connection->progress->message_opcode = 0;
   return give(reading, (struct wsp_event){.type = WSP_EVENT_MESSAGE, .text = text, .data = data, .length = length});
 }
 
 static enum wsp_event_type read_data(struct wsp_connection *connection, struct reading *reading) {
   const size_t there = payload_there(connection, reading);
-  const bool frame_ends = there == connection->payload_left;
+  const bool frame_ends = there == connection->progress->payload_left;
   const bool message_ends = frame_ends && wsp_connection_has(connection, WSP_FRAME_IS_FIN);
-  const bool in_place = message_ends && connection->gather_length == 0;
+  const bool in_place = message_ends && connection->progress->gather_length == 0;
   uint8_t *to = NULL;
   if (!in_place && there > 0) {
     if (!make_room(connection, there))
       return fail(connection, reading, WSP_CLOSE_TRY_AGAIN, "no memory for the rest of this message at the moment");
-    to = connection->gather + connection->gather_length;
-    connection->gather_length += there;
+    to = connection->progress->gather + connection->progress->gather_length;
+    connection->progress->gather_length += there;
   }
   const uint8_t *octets = reading->octets + reading->used; /* of a message that stays where it is */
   if (!take_data(connection, reading, to, there, message_ends))
@@ -391,12 +410,12 @@ static enum wsp_event_type read_data(struct wsp_connection *connection, struct r
     return WSP_EVENT_NONE;
   if (in_place)
     return receive_message(connection, reading, octets, there);
-  return receive_message(connection, reading, connection->gather, connection->gather_length);
+  return receive_message(connection, reading, connection->progress->gather, connection->progress->gather_length);
 }
 
 static enum wsp_event_type read_compressed(struct wsp_connection *connection, struct reading *reading) {
   const size_t there = payload_there(connection, reading);
-  const bool frame_ends = there == connection->payload_left;
+  const bool frame_ends = there == connection->progress->payload_left;
   const bool message_ends = frame_ends && wsp_connection_has(connection, WSP_FRAME_IS_FIN);
   const uint8_t *octets = take_payload(connection, reading, NULL, there);
   const struct wsp_fault fault = wsp_connection_inflate(connection, octets, there, message_ends);
@@ -406,7 +425,7 @@ static enum wsp_event_type read_compressed(struct wsp_connection *connection, st
     wsp_connection_unset(connection, WSP_IN_FRAME);
   if (!message_ends)
     return WSP_EVENT_NONE;
-  return receive_message(connection, reading, connection->gather, connection->gather_length);
+  return receive_message(connection, reading, connection->progress->gather, connection->progress->gather_length);
 }
 
 /* One header, or what is there of one payload. */
@@ -416,26 +435,63 @@ static enum wsp_event_type step(struct wsp_connection *connection, struct readin
     if (type != WSP_EVENT_NONE || !wsp_connection_has(connection, WSP_IN_FRAME))
       return type;
   }
-  if (is_control(connection->opcode))
+  if (is_control(connection->progress->opcode))
     return read_control(connection, reading);
   return wsp_connection_has(connection, WSP_IS_COMPRESSED) ? read_compressed(connection, reading)
                                                            : read_data(connection, reading);
 }
 
-enum wsp_event_type wsp_connection_receive(struct wsp_connection *connection, uint8_t *octets, size_t length,
-                                           size_t *consumed, struct wsp_buffer *out, struct wsp_event *event) {
-  struct reading reading = {.octets = octets, .length = length, .out = out, .event = event};
+static enum wsp_event_type read_on(struct wsp_connection *connection, struct reading *reading) {
   free_delivered(connection);
-  while (reading.used < length) {
+  while (reading->used < reading->length) {
     if (wsp_connection_has(connection, WSP_CLOSE_WAS_RECEIVED | WSP_HAS_FAILED)) {
-      reading.used = length;
+      reading->used = reading->length;
       break;
     }
-    enum wsp_event_type type = step(connection, &reading);
-    *consumed = reading.used;
+    enum wsp_event_type type = step(connection, reading);
     if (type != WSP_EVENT_NONE)
       return type;
   }
+  return give(reading, (struct wsp_event){.type = WSP_EVENT_NONE});
+}
+
+/* Whether nothing has to be remembered until the next call. */
+static bool is_between_frames(const struct wsp_connection *connection) {
+  const struct wsp_progress *progress = connection->progress;
+  return !progress->gather && !progress->control && !progress->deflate && !wsp_connection_in_message(connection);
+}
+
+static void forget_progress(struct wsp_connection *connection) {
+  if (!is_between_frames(connection))
+    return;
+  free(connection->progress);
+  connection->progress = NULL;
+}
+
+/* Most calls begin and end between frames: those need no memory for their progress. */
+static enum wsp_event_type receive_from_between(struct wsp_connection *connection, struct reading *reading) {
+  struct wsp_progress progress = {0};
+  connection->progress = &progress;
+  enum wsp_event_type type = read_on(connection, reading);
+  struct wsp_progress *kept = NULL;
+  if (!is_between_frames(connection) && !(kept = malloc(sizeof *kept)))
+    type = fail(connection, reading, WSP_CLOSE_TRY_AGAIN, "out of memory");
+  if (kept)
+    *kept = progress;
+  connection->progress = kept;
+  return type;
+}
+
+enum wsp_event_type wsp_connection_receive(struct wsp_connection *connection, uint8_t *octets, size_t length,
+                                           size_t *consumed, struct wsp_buffer *out, struct wsp_event *event) {
+  struct reading reading = {.octets = octets, .length = length, .out = out, .event = event};
+  enum wsp_event_type type;
+  if (connection->progress) {
+    type = read_on(connection, &reading);
+    forget_progress(connection);
+  } else {
+    type = receive_from_between(connection, &reading);
+  }
   *consumed = reading.used;
-  return give(&reading, (struct wsp_event){.type = WSP_EVENT_NONE});
+  return type;
 }

@@ -7,7 +7,7 @@
  * the given octets is handed out where it lies, without a copy; anything else is gathered in memory of the
  * connection's own that grows with what really arrived (a frame header that promises 5 MB costs nothing) and is
  * freed at the next receive after the message was delivered. An idle connection holds no memory but the struct and, if
- * it compresses, what deflate.h says.
+ * it compresses, its progress and what deflate.h says.
  *
  * Messages in, octets out: the send functions append whole frames to a buffer that the caller chooses on each call,
  * so a caller may gather frames of many messages in one buffer and write them at once. Replies that the protocol
@@ -80,9 +80,8 @@ struct wsp_event {
   uint16_t code;
 };
 
-/* Kept small: a server may hold tens of thousands. Fields are the engine's own; use the functions. */
-struct wsp_connection {
-  struct wsp_settings *settings;
+/* How far reading has got inside a frame or a message. Fields are the engine's own. */
+struct wsp_progress {
   uint8_t *gather; /* octets of an unfinished message, or NULL */
   size_t gather_length;
   size_t gather_capacity;
@@ -91,13 +90,19 @@ struct wsp_connection {
   uint8_t header_length;
   uint8_t mask_offset;
   uint8_t utf8_state;
-  uint8_t flags;          /* see connection-internal.h */
   uint8_t opcode;         /* of the frame being read */
   uint8_t message_opcode; /* of the message being gathered, 0: none */
   uint8_t mask_key[4];
   uint8_t control_length;
   uint8_t *control;            /* payload of a control frame that came in parts, allocated only then */
   struct wsp_deflate *deflate; /* NULL: nothing is compressed */
+};
+
+/* Kept small: a server may hold tens of thousands. Fields are the engine's own; use the functions. */
+struct wsp_connection {
+  struct wsp_settings *settings;
+  struct wsp_progress *progress; /* NULL between frames, unless the connection compresses */
+  uint8_t flags;                 /* see connection-internal.h */
 };
 
 void wsp_connection_init(struct wsp_connection *connection, enum wsp_role role, struct wsp_settings *settings);

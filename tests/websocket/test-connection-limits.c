@@ -93,10 +93,10 @@ static void test_memory_is_given_back_after_delivery(void) {
   g_assert_cmpuint(settings.gathered, >=, 10000); /* the event points there */
   feed(&connection, octets->data + octets->len - 106, 50, WSP_EVENT_NONE);
   g_assert_cmpuint(settings.gathered, ==, 0);
-  g_assert_nonnull(connection.control);
+  g_assert_nonnull(connection.progress->control);
   feed(&connection, octets->data + octets->len - 56, 56, WSP_EVENT_PING);
   feed(&connection, octets->data, 0, WSP_EVENT_NONE);
-  g_assert_null(connection.control);
+  g_assert_null(connection.progress);
   wsp_connection_clear(&connection);
 }
 

@@ -242,8 +242,7 @@ static void test_whole_messages_are_not_copied(void) {
         WSP_EVENT_NONE)
       break;
     g_assert_true(event.data >= octets->data + at && event.data + event.length <= octets->data + octets->len);
-    g_assert_null(connection.gather);
-    g_assert_null(connection.control);
+    g_assert_null(connection.progress);
   }
   wsp_connection_clear(&connection);
   wsp_buffer_clear(&out);

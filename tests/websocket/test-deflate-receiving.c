@@ -299,8 +299,8 @@ static void test_messages_in_progress_are_charged_together(void) {
     wsp_connection_init(&connections[i], WSP_SERVER, &settings);
     g_assert_true(wsp_connection_compress(&connections[i], &full));
     g_assert_cmpuint(settings.gathered, ==,
-                     i * WSP_INFLATER_COST + (i > 0) * connections[0].gather_capacity +
-                         (i > 1) * connections[1].gather_capacity);
+                     i * WSP_INFLATER_COST + (i > 0) * connections[0].progress->gather_capacity +
+                         (i > 1) * connections[1].progress->gather_capacity);
     feed(&connections[i], octets->data, octets->len, &event);
     g_assert_cmpint(event.type, ==, i < 2 ? WSP_EVENT_NONE : WSP_EVENT_FAILED);
     g_assert_true(i < 2 || event.code == WSP_CLOSE_TRY_AGAIN);

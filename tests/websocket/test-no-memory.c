@@ -156,7 +156,7 @@ static bool send_compressed(struct wsp_connection *connection, struct wsp_buffer
     small = small && result == WSP_SENT && added < 50;
   }
   wsp_broadcast_clear(&broadcast);
-  return small && connection->deflate->sent.length == 3 * sizeof data;
+  return small && connection->progress->deflate->sent.length == 3 * sizeof data;
 }
 
 /* A message in two fragments, and one that refers to it. */
