@@ -16,7 +16,8 @@ static void ready(struct wsw_watch *watch, uint32_t events);
 
 void wsw_channel_init(struct wsw_server *server) {
   struct wsw_channel *channel = &server->channel;
-  channel->watch = (struct wsw_watch){.ready = ready, .fd = -1};
+  channel->watch = (struct wsw_watch){.fd = -1, .kind = WSW_WATCH_OF_CHANNEL};
+  server->loop.ready[WSW_WATCH_OF_CHANNEL] = ready;
   channel->acknowledged = true;
   wsc_event_store_init(&channel->store, WSC_WINDOW_EVENTS, WSC_WINDOW_OCTETS);
   wsc_decoder_init(&channel->decoder, WSC_TO_WORKER, server->configuration.max_message);
@@ -378,7 +379,7 @@ static uint32_t count_standing(const struct wsw_server *server) {
   const struct wsc_event_store *store = &server->channel.store;
   uint64_t first_new = first_repeated_connect(store);
   size_t count = find_departed(store, first_new, NULL, 0);
-  for (const struct wsw_peer *peer = server->peers.oldest; peer && peer->id < first_new; peer = peer->younger)
+  for (const struct wsw_peer *peer = server->peers.open.oldest; peer && peer->id < first_new; peer = peer->younger)
     count++;
   return (uint32_t)count;
 }
@@ -395,15 +396,14 @@ static void queue_all_standing(struct wsw_server *server) {
   }
   (void)find_departed(store, first_new, departed, count);
   size_t next = 0;
-  for (struct wsw_peer *peer = server->peers.oldest; peer; peer = peer->younger) {
+  for (struct wsw_peer *peer = server->peers.open.oldest; peer; peer = peer->younger) {
     if (peer->id >= first_new) {
       wsw_sending_count_anew(peer);
       continue;
     }
     for (; next < count && departed[next] < peer->id; next++)
       queue_standing(server, departed[next], 0, 0);
-    peer->credited = wsw_sending_released(peer);
-    queue_standing(server, peer->id, peer->charged, peer->credited);
+    queue_standing(server, peer->id, peer->charged, wsw_sending_tell_released(peer));
   }
   for (; next < count; next++)
     queue_standing(server, departed[next], 0, 0);

@@ -23,7 +23,8 @@ static void ready(struct wsw_watch *watch, uint32_t events);
 
 bool wsw_control_open(struct wsw_server *server, int fd) {
   struct wsw_control *control = &server->control;
-  control->watch = (struct wsw_watch){.ready = ready, .fd = fd};
+  control->watch = (struct wsw_watch){.fd = fd, .kind = WSW_WATCH_OF_CONTROL};
+  server->loop.ready[WSW_WATCH_OF_CONTROL] = ready;
   int flags = fcntl(fd, F_GETFL);
   return flags >= 0 && fcntl(fd, F_SETFL, flags | O_NONBLOCK) >= 0 && fcntl(fd, F_SETFD, FD_CLOEXEC) >= 0 &&
          wsw_loop_watch(&server->loop, &control->watch, WSW_READABLE);

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/farewell.h"
 
-#include "worker/peer.h"
+#include "worker/deadlines.h"
 #include "worker/server.h"
 
 static void wait(struct wsw_peer *peer) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   struct wsw_farewell *farewell = peer->farewell;
   farewell->awaited = server->channel.store.appended;
   farewell->previous = server->last_parting;
@@ -16,11 +16,11 @@ static void wait(struct wsw_peer *peer) {
     server->first_parting = peer;
   server->last_parting = peer;
   peer->parting = true;
-  peer->deadline = server->loop.now + WSW_FAREWELL_MS;
+  wsw_deadline_set(peer, WSW_FAREWELL_MS);
 }
 
 void wsw_farewell_forget(struct wsw_peer *peer) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   struct wsw_farewell *farewell = peer->farewell;
   if (!peer->parting)
     return;
@@ -39,8 +39,8 @@ void wsw_farewell_forget(struct wsw_peer *peer) {
 static bool append(struct wsw_peer *peer) {
   const struct wsw_farewell *farewell = peer->farewell;
   size_t length = wsp_connection_failed(&peer->connection) ? farewell->length : 0;
-  return wsp_connection_close(&peer->connection, farewell->code, farewell->reason, length, &peer->server->replies) ==
-             WSP_SENT &&
+  return wsp_connection_close(&peer->connection, farewell->code, farewell->reason, length,
+                              &wsw_server_of(peer)->replies) == WSP_SENT &&
          wsw_peer_take_replies(peer, true);
 }
 
@@ -58,11 +58,18 @@ void wsw_farewell_say(struct wsw_peer *peer) {
   wsw_peer_flush(peer);
 }
 
+/* The number of its last message is exact for 2^32 events; beyond, the frame may wait in vain. */
+static bool awaits_answer(const struct wsw_peer *peer) {
+  const struct wsw_server *server = wsw_server_of(peer);
+  uint64_t appended = server->channel.store.appended;
+  return wsw_channel_awaits(server, appended - ((uint32_t)appended - peer->last_message));
+}
+
 void wsw_farewell_begin(struct wsw_peer *peer) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   bool owed = !wsp_connection_close_sent(&peer->connection);
   bool may_wait = owed && peer->farewell && !wsw_server_is_stopping(server);
-  if (may_wait && wsw_channel_awaits(server, peer->last_message)) {
+  if (may_wait && awaits_answer(peer)) {
     wait(peer);
     wsw_peer_refresh(peer);
   } else {
@@ -71,10 +78,10 @@ void wsw_farewell_begin(struct wsw_peer *peer) {
 }
 
 void wsw_farewell_expired(struct wsw_peer *peer) {
-  if (peer->deadline <= peer->server->loop.now)
+  if (wsw_deadline_of(peer) <= wsw_server_of(peer)->loop.now)
     wsw_farewell_say(peer);
   else
-    wsw_peer_set_timer(peer);
+    wsw_deadlines_refresh(peer);
 }
 
 void wsw_farewell_say_due(struct wsw_server *server) {

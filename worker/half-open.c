@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/half-open.h"
 
+#include "worker/details.h"
 #include "worker/handshake.h"
 #include "worker/server.h"
 
@@ -26,9 +27,14 @@ static void cut(struct wsw_peer *peer) {
   wsw_handshake_refuse(peer, 503, "Too many connections are waiting; connect again and send the request at once.");
 }
 
+static struct wsw_address network_of(const struct wsw_peer *peer) {
+  struct wsw_address address = wsw_details_address(peer->details);
+  return wsw_address_network(&address);
+}
+
 static struct wsw_peer *oldest_of(const struct wsw_half_open *half_open, const struct wsw_address *network) {
-  for (struct wsw_peer *peer = half_open->oldest; peer; peer = peer->younger) {
-    struct wsw_address other = wsw_address_network(&peer->address);
+  for (struct wsw_peer *peer = half_open->line.oldest; peer; peer = peer->younger) {
+    struct wsw_address other = network_of(peer);
     if (wsw_address_same_host(&other, network))
       return peer;
   }
@@ -37,24 +43,18 @@ static struct wsw_peer *oldest_of(const struct wsw_half_open *half_open, const s
 
 bool wsw_half_open_enter(struct wsw_server *server, struct wsw_peer *peer) {
   struct wsw_half_open *half_open = &server->half_open;
-  struct wsw_address network = wsw_address_network(&peer->address);
+  struct wsw_address network = network_of(peer);
   struct wsw_peer *displaced = NULL;
   if (wsw_admission_count(&half_open->networks, &network) >= half_open->networks.max_per_client)
     displaced = oldest_of(half_open, &network);
   else if (half_open->count >= half_open->max)
-    displaced = half_open->oldest;
+    displaced = half_open->line.oldest;
   if (displaced)
     cut(displaced);
   if (wsw_admission_enter(&half_open->networks, &network) != WSW_ADMITTED)
     return false;
   peer->half_open = true;
-  peer->older = half_open->newest;
-  peer->younger = NULL;
-  if (peer->older)
-    peer->older->younger = peer;
-  else
-    half_open->oldest = peer;
-  half_open->newest = peer;
+  wsw_line_append(&half_open->line, peer);
   half_open->count++;
   return true;
 }
@@ -63,25 +63,17 @@ void wsw_half_open_leave(struct wsw_server *server, struct wsw_peer *peer) {
   struct wsw_half_open *half_open = &server->half_open;
   if (!peer->half_open)
     return;
-  struct wsw_address network = wsw_address_network(&peer->address);
+  struct wsw_address network = network_of(peer);
   wsw_admission_leave(&half_open->networks, &network);
   peer->half_open = false;
-  if (peer->older)
-    peer->older->younger = peer->younger;
-  else
-    half_open->oldest = peer->younger;
-  if (peer->younger)
-    peer->younger->older = peer->older;
-  else
-    half_open->newest = peer->older;
-  peer->older = peer->younger = NULL;
+  wsw_line_remove(&half_open->line, peer);
   half_open->count--;
 }
 
 bool wsw_half_open_drop(struct wsw_server *server) {
-  if (!server->half_open.oldest)
+  if (!server->half_open.line.oldest)
     return false;
   server->counters.refused++;
-  wsw_peer_drop(server->half_open.oldest);
+  wsw_peer_drop(server->half_open.line.oldest);
   return true;
 }

@@ -11,12 +11,13 @@
 #pragma once
 
 #include "worker/admission.h"
+#include "worker/peers.h"
 
 struct wsw_peer;
 struct wsw_server;
 
 struct wsw_half_open {
-  struct wsw_peer *oldest, *newest;
+  struct wsw_line line;
   uint32_t count, max;
   struct wsw_admission networks; /* how many of each */
 };

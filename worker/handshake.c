@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/handshake.h"
 
+#include "worker/deadlines.h"
 #include "worker/details.h"
 #include "worker/server.h"
 
@@ -8,10 +9,8 @@
 #include <stdlib.h>
 
 static void refuse(struct wsw_peer *peer, unsigned status, const char *sentence, unsigned retry_after) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   server->counters.refused++;
-  wsp_server_handshake_free(peer->handshake);
-  peer->handshake = NULL;
   if (!wsw_transport_can_send(&peer->transport)) { /* no word can be said before TLS has shaken hands */
     wsw_peer_drop(peer);
     return;
@@ -29,25 +28,27 @@ void wsw_handshake_refuse(struct wsw_peer *peer, unsigned status, const char *se
 
 /* It was refused on arrival. */
 static void refuse_as_decided(struct wsw_peer *peer) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
+  struct wsw_address address = wsw_details_address(peer->details);
   if (peer->refusal == 429)
     refuse(peer, 429, "Too many connections came from this address; try again later.",
-           wsw_visitors_wait(&server->visitors, &peer->address, server->loop.now));
+           wsw_visitors_wait(&server->visitors, &address, server->loop.now));
   else
     wsw_handshake_refuse(peer, 503, "The server is full.");
 }
 
 static void refuse_for_fault(struct wsw_peer *peer, unsigned status, const char *sentence) {
   bool is_fault = status != 426 && status != 503; /* no upgrade is no attack, and no memory not the peer's fault */
+  struct wsw_address address = wsw_details_address(peer->details);
   if (is_fault)
-    wsw_visitors_fault(&peer->server->visitors, &peer->address, peer->server->loop.now);
+    wsw_visitors_fault(&wsw_server_of(peer)->visitors, &address, wsw_server_of(peer)->loop.now);
   wsw_handshake_refuse(peer, status, sentence);
 }
 
 void wsw_handshake_expired(struct wsw_peer *peer) {
   if (peer->refusal)
     refuse_as_decided(peer);
-  else if (!wsw_server_reads(peer->server)) /* it was us who did not read */
+  else if (!wsw_server_reads(wsw_server_of(peer))) /* it was us who did not read */
     wsw_handshake_refuse(peer, 503, "The server is busy.");
   else
     refuse_for_fault(peer, 408, "The request did not arrive in time.");
@@ -56,13 +57,13 @@ void wsw_handshake_expired(struct wsw_peer *peer) {
 static void refuse_protocol(struct wsw_peer *peer) {
   char sentence[WSW_PROTOCOLS_MAX + 128];
   (void)snprintf(sentence, sizeof sentence, "None of the offered subprotocols is supported. This server supports: %s",
-                 peer->server->configuration.protocols);
+                 wsw_server_of(peer)->configuration.protocols);
   wsw_handshake_refuse(peer, 400, sentence);
 }
 
 static bool is_of_an_allowed_page(const struct wsw_peer *peer) {
   struct wsp_slice origin = wsp_server_handshake_origin(peer->handshake);
-  return !origin.text || wsw_origins_allow(&peer->server->configuration.origins, origin.text, origin.length);
+  return !origin.text || wsw_origins_allow(&wsw_server_of(peer)->configuration.origins, origin.text, origin.length);
 }
 
 static struct wsc_connect_header channel_header(const struct wsp_server_handshake *handshake, size_t index) {
@@ -73,30 +74,31 @@ static struct wsc_connect_header channel_header(const struct wsp_server_handshak
   };
 }
 
-static void report_connect(struct wsw_peer *peer) {
+static void report_connect(struct wsw_peer *peer, const struct wsp_server_handshake *handshake) {
   struct wsc_connect connect;
   wsw_peer_describe(peer, &connect);
-  size_t count = wsp_server_handshake_header_count(peer->handshake);
+  size_t count = wsp_server_handshake_header_count(handshake);
   size_t size = wsc_connect_size(&connect);
   for (size_t i = 0; i < count; i++) {
-    struct wsc_connect_header header = channel_header(peer->handshake, i);
+    struct wsc_connect_header header = channel_header(handshake, i);
     size += wsc_connect_header_size(&header);
   }
   connect.header_count = (uint16_t)count;
   struct wsc_header header = {.type = WSC_CONNECT, .connection = peer->id};
-  uint8_t *body = wsw_channel_event_room(peer->server, &header, size);
+  uint8_t *body = wsw_channel_event_room(wsw_server_of(peer), &header, size);
   if (!body)
     return;
   body += wsc_connect_encode(&connect, body);
   for (size_t i = 0; i < count; i++) {
-    struct wsc_connect_header next = channel_header(peer->handshake, i);
+    struct wsc_connect_header next = channel_header(handshake, i);
     body += wsc_connect_header_encode(&next, body);
   }
 }
 
 /* Takes the peer's place in the limits; false when it was refused. */
 static bool take_place(struct wsw_peer *peer) {
-  enum wsw_admission_result result = wsw_admission_enter(&peer->server->admission, &peer->address);
+  struct wsw_address address = wsw_details_address(peer->details);
+  enum wsw_admission_result result = wsw_admission_enter(&wsw_server_of(peer)->admission, &address);
   peer->placed = result == WSW_ADMITTED;
   if (result == WSW_TOO_MANY_OF_CLIENT)
     wsw_handshake_refuse(peer, 429, "This address has as many connections as one client may have.");
@@ -106,27 +108,31 @@ static bool take_place(struct wsw_peer *peer) {
 }
 
 static bool open_peer(struct wsw_peer *peer, struct wsp_slice protocol) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   char subject[WSW_SUBJECT_MAX];
   size_t subject_length = peer->transport.tls ? wsw_tls_subject(peer->transport.tls, subject, sizeof subject) : 0;
-  peer->details = wsw_details_new(peer->handshake, protocol, (struct wsp_slice){subject, subject_length});
-  if (!peer->details)
+  struct wsw_details *details =
+      wsw_details_of_open(peer->details, peer->handshake, protocol, (struct wsp_slice){subject, subject_length});
+  if (!details)
     return false;
+  free(peer->details);
+  peer->details = details;
   wsw_half_open_leave(server, peer);
   peer->id = server->last_id + 1;
   if (!wsw_peers_open(&server->peers, peer))
     return false;
   server->last_id++;
   server->counters.connections++;
-  peer->connected_at = wsw_clock_wall_microseconds();
-  peer->ping_at = server->loop.now + server->configuration.ping_interval;
+  peer->last_message = (uint32_t)server->channel.store.acknowledged; /* none that is still to be acknowledged */
   peer->state = WSW_PEER_OPEN;
+  peer->farewell = NULL; /* where the handshake was, which is the caller's from here on */
+  wsw_deadlines_begin(peer);
   return true;
 }
 
 /* Terms that fit the budget; without an acceptable offer nothing is compressed. False without memory. */
 static bool agree_on_compression(struct wsw_peer *peer) {
-  const struct wsp_deflate_pool *pool = peer->server->settings.deflate;
+  const struct wsp_deflate_pool *pool = wsw_server_of(peer)->settings.deflate;
   if (!pool)
     return true;
   struct wsp_deflate_terms terms =
@@ -135,7 +141,8 @@ static bool agree_on_compression(struct wsw_peer *peer) {
 }
 
 static void accept_peer(struct wsw_peer *peer) {
-  struct wsw_server *server = peer->server;
+  struct wsp_server_handshake *handshake = peer->handshake;
+  struct wsw_server *server = wsw_server_of(peer);
   struct wsp_slice protocol;
   if (wsw_server_is_stopping(server)) {
     wsw_handshake_refuse(peer, 503, "The server is stopping.");
@@ -160,10 +167,9 @@ static void accept_peer(struct wsw_peer *peer) {
     wsw_peer_drop(peer);
     return;
   }
-  report_connect(peer);
-  wsp_server_handshake_free(peer->handshake);
-  peer->handshake = NULL;
-  wsw_peer_set_timer(peer);
+  report_connect(peer, handshake);
+  wsp_server_handshake_free(handshake);
+  wsw_deadlines_refresh(peer);
 }
 
 size_t wsw_handshake_feed(struct wsw_peer *peer, const uint8_t *octets, size_t length) {

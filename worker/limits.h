@@ -61,6 +61,7 @@
 
 /* Sending. */
 #define WSW_MARK_OCTETS (16u << 10)          /* small messages share one mark in the outbox up to this many octets */
+#define WSW_PILE_KEPT 512u                   /* peers to be written in one wake-up for whom the memory stays */
 #define WSW_OUTBOX_SPARES 256u               /* outboxes kept for reuse ... */
 #define WSW_OUTBOX_SPARE_OCTETS (256u << 10) /* ... their buffers together ... */
 #define WSW_OUTBOX_SPARE_EACH (32u << 10)    /* ... and each */

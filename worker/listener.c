@@ -91,9 +91,10 @@ static int option(int fd, int name) {
 
 const char *wsw_listener_open(struct wsw_server *server, int fd) {
   struct wsw_listener *listener = &server->listener;
-  listener->watch.fd = fd;
-  listener->watch.ready = ready;
-  listener->rest.expired = rested;
+  listener->watch = (struct wsw_watch){.fd = fd, .kind = WSW_WATCH_OF_LISTENER};
+  listener->rest.kind = WSW_TIMER_OF_LISTENER;
+  server->loop.ready[WSW_WATCH_OF_LISTENER] = ready;
+  server->loop.timers.expired[WSW_TIMER_OF_LISTENER] = rested;
   int domain = option(fd, SO_DOMAIN);
   if (domain != AF_INET && domain != AF_INET6)
     return "CONFIGURE: the descriptor is no socket of the internet";

@@ -27,15 +27,17 @@ bool wsw_loop_watch(struct wsw_loop *loop, struct wsw_watch *watch, uint32_t int
   struct epoll_event event = {.events = interest, .data = {.ptr = watch}};
   if (epoll_ctl(loop->epoll, operation, watch->fd, &event) < 0 && interest)
     return false;
-  watch->interest = interest;
+  watch->interest = (uint8_t)interest;
   return true;
 }
 
 static int time_to_wait(const struct wsw_loop *loop, int max_wait) {
-  uint64_t next = wsw_timers_next(&loop->timers);
+  if (max_wait == 0)
+    return 0;
+  uint64_t now = wsw_clock_now(&loop->clock);
+  uint64_t next = wsw_timers_next(&loop->timers, now);
   if (next == WSW_NEVER)
     return max_wait;
-  uint64_t now = wsw_clock_now(&loop->clock);
   uint64_t wait = next > now ? next - now : 0;
   if (wait > INT_MAX)
     wait = INT_MAX;
@@ -53,7 +55,7 @@ bool wsw_loop_turn(struct wsw_loop *loop, int max_wait) {
     /* An earlier one of this turn may have changed what this one waits for. */
     uint32_t ready = events[i].events & (watch->interest | WSW_HUNG);
     if (watch->interest && ready)
-      watch->ready(watch, ready);
+      loop->ready[watch->kind](watch, ready);
   }
   wsw_timers_expire(&loop->timers, loop->now);
   return true;

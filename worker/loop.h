@@ -2,7 +2,8 @@
 /*
  * The event loop: level-triggered epoll plus timers. One turn waits, calls what is ready, then what has expired; the owner then does
  * whatever one wake-up has left to do (write everything that was queued). A watch lives inside its owner and must stay in
- * memory until the turn is over, even after its descriptor was closed.
+ * memory until the turn is over, even after its descriptor was closed. It is small, since every connection has one: whom to call is
+ * known by its kind.
  */
 #pragma once
 
@@ -15,13 +16,22 @@
 #define WSW_WRITABLE EPOLLOUT
 #define WSW_HUNG (EPOLLHUP | EPOLLERR)
 
+enum wsw_watch_kind {
+  WSW_WATCH_OF_PEER,
+  WSW_WATCH_OF_LISTENER,
+  WSW_WATCH_OF_CHANNEL,
+  WSW_WATCH_OF_CONTROL,
+  WSW_WATCH_KINDS,
+};
+
 struct wsw_watch {
-  void (*ready)(struct wsw_watch *watch, uint32_t events);
   int fd;
-  uint32_t interest; /* 0: not watched at all, not even for a hang-up */
+  uint8_t interest; /* 0: not watched at all, not even for a hang-up */
+  uint8_t kind;     /* an enum wsw_watch_kind */
 };
 
 struct wsw_loop {
+  void (*ready[WSW_WATCH_KINDS])(struct wsw_watch *watch, uint32_t events); /* the owner's, set before the first turn */
   int epoll;
   struct wsw_clock clock;
   uint64_t now; /* of this turn */

@@ -43,7 +43,7 @@ uint64_t wsw_memory_limit(const struct wsw_server *server) {
 
 static void cut(struct wsw_peer *peer) {
   static const char reason[] = "too many unfinished messages";
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   bool can_be_told =
       !peer->outbox && wsp_connection_close(&peer->connection, WSP_CLOSE_TRY_AGAIN, (const uint8_t *)reason,
                                             sizeof reason - 1, &server->replies) == WSP_SENT;
@@ -60,13 +60,14 @@ typedef uint64_t (*measure_of_peer)(const struct wsw_peer *peer);
 
 /* What the peer holds, 0 when it is to be left alone: `standing` asks for those alone who have neither given nor taken lately. */
 static uint64_t hoard(const struct wsw_peer *peer, measure_of_peer measure, bool standing) {
-  uint64_t moved_at = peer->blocked ? peer->outbox->progress_at : peer->heard_at;
-  return standing && peer->server->loop.now - moved_at < WSW_STANDING_MS ? 0 : measure(peer);
+  uint64_t now = wsw_server_of(peer)->loop.now;
+  uint64_t moved_at = peer->blocked ? peer->outbox->progress_at : wsw_moment_past(peer->heard_at, now);
+  return standing && now - moved_at < WSW_STANDING_MS ? 0 : measure(peer);
 }
 
 static uint64_t most(const struct wsw_server *server, measure_of_peer measure, bool standing) {
   uint64_t largest = 0;
-  for (const struct wsw_peer *peer = server->peers.oldest; peer; peer = peer->younger) {
+  for (const struct wsw_peer *peer = server->peers.open.oldest; peer; peer = peer->younger) {
     uint64_t holds = hoard(peer, measure, standing);
     largest = holds > largest ? holds : largest;
   }
@@ -79,7 +80,7 @@ static uint64_t cut_some(struct wsw_server *server, measure_of_peer measure, boo
   uint64_t worst;
   while (octets && (worst = most(server, measure, standing))) {
     struct wsw_peer *next;
-    for (struct wsw_peer *peer = server->peers.oldest; peer && octets; peer = next) {
+    for (struct wsw_peer *peer = server->peers.open.oldest; peer && octets; peer = next) {
       next = peer->younger;
       uint64_t holds = hoard(peer, measure, standing);
       if (holds < (worst + 1) / 2)

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/peer.h"
 
+#include "worker/deadlines.h"
 #include "worker/details.h"
 #include "worker/farewell.h"
 #include "worker/handshake.h"
@@ -15,34 +16,43 @@ static struct wsw_peer *peer_of_watch(struct wsw_watch *watch) {
   return (struct wsw_peer *)(void *)((char *)watch - offsetof(struct wsw_peer, watch));
 }
 
-static struct wsw_peer *peer_of_timer(struct wsw_timer *timer) {
-  return (struct wsw_peer *)(void *)((char *)timer - offsetof(struct wsw_peer, timer));
+/* NULL without memory. */
+static struct wsw_peer *new_peer(struct wsw_server *server, int fd, const struct wsw_address *address) {
+  struct wsw_peer *peer = calloc(1, sizeof *peer);
+  struct wsw_details *details = wsw_details_new(address);
+  if (peer && details && wsw_transport_open(&peer->transport, fd, server->tls.context)) {
+    peer->details = details;
+    return peer;
+  }
+  struct wsw_transport transport = {.fd = fd};
+  wsw_transport_close(peer && details ? &peer->transport : &transport);
+  free(details);
+  free(peer);
+  return NULL;
 }
 
-static void ready(struct wsw_watch *watch, uint32_t events);
-static void expired(struct wsw_timer *timer);
+static void stand_apart(struct wsw_peer *peer) {
+  wsw_line_append(&wsw_server_of(peer)->peers.apart, peer);
+  peer->apart = true;
+}
 
 struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal) {
-  struct wsw_peer *peer = calloc(1, sizeof *peer);
-  if (!peer || !wsw_transport_open(&peer->transport, fd, server->tls.context)) {
-    struct wsw_transport transport = {.fd = fd};
-    wsw_transport_close(peer ? &peer->transport : &transport);
-    free(peer);
+  struct wsw_peer *peer = new_peer(server, fd, address);
+  if (!peer)
     return NULL;
-  }
-  peer->server = server;
   wsp_connection_init(&peer->connection, WSP_SERVER, &server->settings);
-  peer->watch = (struct wsw_watch){.ready = ready, .fd = fd};
-  peer->timer.expired = expired;
-  peer->address = *address;
+  peer->watch = (struct wsw_watch){.fd = fd, .kind = WSW_WATCH_OF_PEER};
+  peer->timer.kind = WSW_TIMER_OF_PEER;
   peer->refusal = refusal;
   peer->state = WSW_PEER_HANDSHAKE;
-  peer->heard_at = server->loop.now;
-  peer->deadline = server->loop.now + server->configuration.handshake_timeout;
+  peer->heard_at = (wsw_moment)server->loop.now;
+  wsw_deadline_set(peer, server->configuration.handshake_timeout);
   peer->refused = refusal != 0;
   server->refused += peer->refused;
-  wsw_peers_add(&server->peers, peer);
-  if (!refusal && !wsw_half_open_enter(server, peer))
+  server->peers.total++;
+  if (refusal)
+    stand_apart(peer);
+  else if (!wsw_half_open_enter(server, peer))
     wsw_peer_drop(peer);
   wsw_peer_refresh(peer);
   return peer;
@@ -50,79 +60,42 @@ struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct ws
 
 void wsw_peer_free(struct wsw_peer *peer) {
   wsp_connection_clear(&peer->connection);
-  wsp_server_handshake_free(peer->handshake);
   free(peer->details);
   free(peer->farewell);
   free(peer);
 }
 
 void wsw_peer_describe(const struct wsw_peer *peer, struct wsc_connect *connect) {
-  *connect = (struct wsc_connect){
-      .family = peer->address.family,
-      .tls = peer->transport.tls != NULL,
-      .port = peer->address.port,
-      .scope = peer->address.scope,
-      .connected_at = peer->connected_at,
-  };
-  memcpy(connect->address, peer->address.octets, sizeof connect->address);
+  *connect = (struct wsc_connect){.tls = peer->transport.tls != NULL};
   wsw_details_describe(peer->details, connect);
 }
 
-/* --- What is watched and when to wake up --- */
+/* --- What is watched --- */
 
 static bool is_read(struct wsw_peer *peer) {
   if (peer->ended)
     return false;
   if (peer->state == WSW_PEER_OPEN)
-    return !peer->parting && wsw_server_reads(peer->server) &&
+    return !peer->parting && wsw_server_reads(wsw_server_of(peer)) &&
            !(peer->outbox && peer->outbox->control > WSW_CONTROL_BACKLOG);
   if (peer->state == WSW_PEER_HANDSHAKE)
-    return peer->refusal || wsw_server_reads(peer->server);
+    return peer->refusal || wsw_server_reads(wsw_server_of(peer));
   return peer->state != WSW_PEER_GONE;
 }
 
-static uint64_t stall_time(const struct wsw_peer *peer) {
-  uint64_t pong_timeout = peer->server->configuration.pong_timeout;
-  return pong_timeout ? pong_timeout : WSW_STALL_MS;
-}
-
-/* Octets that count as progress within so many milliseconds: whoever takes or gives an octet now and then stands still. */
-static size_t enough(uint64_t milliseconds) {
-  return (size_t)(WSW_SLOWEST * milliseconds / 1000);
-}
-
-static uint64_t open_deadline(const struct wsw_peer *peer) {
-  const struct wsw_configuration *configuration = &peer->server->configuration;
-  if (peer->parting)
-    return peer->deadline;
-  if (peer->blocked)
-    return peer->outbox->progress_at + stall_time(peer);
-  if (peer->awaits_close)
-    return peer->deadline;
-  if (wsw_peer_is_closing(peer))
-    return WSW_NEVER; /* about to be written */
-  uint64_t next = configuration->ping_interval ? peer->ping_at : WSW_NEVER;
-  if (peer->awaits_pong && configuration->pong_timeout && peer->deadline < next)
-    next = peer->deadline;
-  return next;
-}
-
-void wsw_peer_set_timer(struct wsw_peer *peer) {
-  uint64_t deadline = WSW_NEVER;
-  if (peer->state == WSW_PEER_OPEN)
-    deadline = open_deadline(peer);
-  else if (peer->state != WSW_PEER_GONE)
-    deadline = peer->deadline;
-  if (!wsw_timers_set(&peer->server->loop.timers, &peer->timer, deadline))
-    wsw_peer_drop(peer); /* nothing may live without a deadline */
+/* Whoever waits for reading to begin again is looked at then; whoever is eager, at the end of this wake-up. */
+static void pause(struct wsw_peer *peer) {
+  if (wsw_peer_is_queued(peer))
+    return;
+  peer->paused = true;
+  wsw_queue_append(&wsw_server_of(peer)->peers.paused, peer);
 }
 
 static void mark_eager(struct wsw_peer *peer) {
-  if (peer->eager)
+  if (wsw_peer_is_queued(peer))
     return;
   peer->eager = true;
-  peer->next_eager = peer->server->eager;
-  peer->server->eager = peer;
+  wsw_queue_append(&wsw_server_of(peer)->eager, peer);
 }
 
 void wsw_peer_refresh(struct wsw_peer *peer) {
@@ -132,15 +105,15 @@ void wsw_peer_refresh(struct wsw_peer *peer) {
   uint32_t to_read = peer->transport.wants_writable ? WSW_WRITABLE : WSW_READABLE;
   uint32_t to_write = peer->transport.wants_readable ? WSW_READABLE : WSW_WRITABLE;
   uint32_t interest = (reads ? to_read : 0) | (peer->blocked ? to_write : 0);
-  if (!reads && !peer->ended && !wsw_server_reads(peer->server))
-    wsw_peers_pause(&peer->server->peers, peer);
+  if (!reads && !peer->ended && !wsw_server_reads(wsw_server_of(peer)))
+    pause(peer);
   if (reads && peer->transport.more)
     mark_eager(peer);
-  if (!wsw_loop_watch(&peer->server->loop, &peer->watch, interest)) {
+  if (!wsw_loop_watch(&wsw_server_of(peer)->loop, &peer->watch, interest)) {
     wsw_peer_drop(peer);
     return;
   }
-  wsw_peer_set_timer(peer);
+  wsw_deadlines_refresh(peer);
 }
 
 /* --- The end --- */
@@ -152,7 +125,7 @@ void wsw_peer_remember_close(struct wsw_peer *peer, uint16_t code, const uint8_t
     length = WSP_CLOSE_REASON_MAX;
   peer->farewell = malloc(sizeof *peer->farewell + length);
   if (!peer->farewell) {
-    wsw_server_fail(peer->server, WSW_EXIT_MEMORY, "no memory for a Close reason");
+    wsw_server_fail(wsw_server_of(peer), WSW_EXIT_MEMORY, "no memory for a Close reason");
     return;
   }
   peer->farewell->code = code;
@@ -161,27 +134,35 @@ void wsw_peer_remember_close(struct wsw_peer *peer, uint16_t code, const uint8_t
     memcpy(peer->farewell->reason, reason, length);
 }
 
+static void forget_handshake(struct wsw_peer *peer) {
+  if (peer->state != WSW_PEER_HANDSHAKE)
+    return;
+  wsp_server_handshake_free(peer->handshake);
+  peer->handshake = NULL;
+}
+
 static void leave_place(struct wsw_peer *peer) {
+  struct wsw_address address = wsw_details_address(peer->details);
   if (peer->placed)
-    wsw_admission_leave(&peer->server->admission, &peer->address);
+    wsw_admission_leave(&wsw_server_of(peer)->admission, &address);
   peer->placed = false;
 }
 
 static void settle_outbox(struct wsw_peer *peer) {
   if (peer->outbox)
-    peer->server->counters.queued_bytes -= wsw_outbox_forgive(peer->outbox);
+    wsw_server_of(peer)->counters.queued_bytes -= wsw_outbox_forgive(peer->outbox);
 }
 
 static void discard_outbox(struct wsw_peer *peer) {
   settle_outbox(peer);
   if (peer->outbox)
-    wsw_outbox_give_back(&peer->server->outboxes, peer->outbox);
+    wsw_outbox_give_back(&wsw_server_of(peer)->outboxes, peer->outbox);
   peer->outbox = NULL;
   peer->blocked = false;
 }
 
 void wsw_peer_report_closed(struct wsw_peer *peer, bool clean) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   const struct wsw_farewell *farewell = peer->farewell;
   struct wsc_header header = {
       .type = WSC_CLOSED,
@@ -198,9 +179,10 @@ void wsw_peer_report_closed(struct wsw_peer *peer, bool clean) {
 }
 
 static void go(struct wsw_peer *peer) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   if (server->held.peer == peer)
     server->held.peer = NULL;
+  forget_handshake(peer);
   wsw_farewell_forget(peer);
   wsw_loop_watch(&server->loop, &peer->watch, 0);
   wsw_timers_cancel(&server->loop.timers, &peer->timer);
@@ -211,9 +193,12 @@ static void go(struct wsw_peer *peer) {
   server->refused -= peer->refused;
   server->lingering -= peer->lingering;
   peer->refused = peer->lingering = false;
-  wsw_peers_remove(&server->peers, peer);
+  if (peer->apart)
+    wsw_line_remove(&server->peers.apart, peer);
+  peer->apart = false;
+  server->peers.total--;
   peer->state = WSW_PEER_GONE;
-  peer->next = server->gone;
+  peer->younger = server->gone;
   server->gone = peer;
 }
 
@@ -226,21 +211,26 @@ void wsw_peer_drop(struct wsw_peer *peer) {
 }
 
 void wsw_peer_end(struct wsw_peer *peer) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
+  forget_handshake(peer);
   leave_place(peer);
   wsw_half_open_leave(server, peer);
   server->refused -= peer->refused;
   peer->refused = false;
+  if (!peer->apart)
+    stand_apart(peer);
   peer->lingering = true;
   server->lingering++;
   peer->state = WSW_PEER_ENDING;
-  peer->deadline = server->loop.now + WSW_ENDING_MS;
+  if (!wsp_connection_close_received(&peer->connection))
+    peer->heard = 0;
+  wsw_deadline_set(peer, WSW_ENDING_MS);
   wsw_peer_mark_dirty(peer);
   wsw_peer_refresh(peer);
 }
 
 static void linger(struct wsw_peer *peer) {
-  if (peer->ended || peer->unwritable || peer->server->lingering > WSW_LINGERING_MAX) {
+  if (peer->ended || peer->unwritable || wsw_server_of(peer)->lingering > WSW_LINGERING_MAX) {
     go(peer);
     return;
   }
@@ -250,7 +240,7 @@ static void linger(struct wsw_peer *peer) {
     return;
   }
   peer->state = WSW_PEER_LINGERING;
-  peer->deadline = peer->server->loop.now + WSW_LINGER_MS;
+  wsw_deadline_set(peer, WSW_LINGER_MS);
   wsw_peer_refresh(peer);
 }
 
@@ -260,21 +250,20 @@ void wsw_peer_mark_dirty(struct wsw_peer *peer) {
   if (peer->dirty || peer->state == WSW_PEER_GONE)
     return;
   peer->dirty = true;
-  peer->next_dirty = peer->server->dirty;
-  peer->server->dirty = peer;
+  wsw_pile_add(&wsw_server_of(peer)->dirty, peer);
 }
 
 struct wsw_outbox *wsw_peer_outbox(struct wsw_peer *peer) {
   if (!peer->outbox) {
-    peer->outbox = wsw_outbox_take(&peer->server->outboxes);
+    peer->outbox = wsw_outbox_take(&wsw_server_of(peer)->outboxes);
     if (peer->outbox)
-      peer->outbox->progress_at = peer->server->loop.now;
+      peer->outbox->progress_at = wsw_server_of(peer)->loop.now;
   }
   return peer->outbox;
 }
 
 bool wsw_peer_take_replies(struct wsw_peer *peer, bool control) {
-  struct wsp_buffer *replies = &peer->server->replies;
+  struct wsp_buffer *replies = &wsw_server_of(peer)->replies;
   size_t length = wsp_buffer_length(replies);
   if (!length || peer->unwritable) {
     wsp_buffer_consume(replies, length);
@@ -305,20 +294,16 @@ static void write_once(struct wsw_peer *peer) {
     return;
   }
   bool was_blocked = peer->blocked;
-  outbox->progress += written > 0 ? (size_t)written : 0;
-  if (!was_blocked || outbox->progress >= enough(stall_time(peer))) {
-    outbox->progress_at = peer->server->loop.now;
-    outbox->progress = 0;
-  }
+  wsw_deadlines_written(peer, written > 0 ? (size_t)written : 0);
   peer->blocked = written < 0 || (size_t)written < length;
   if (written > 0)
-    peer->server->counters.queued_bytes -= wsw_outbox_written(outbox, (size_t)written);
+    wsw_server_of(peer)->counters.queued_bytes -= wsw_outbox_written(outbox, (size_t)written);
   wsw_sending_settle(peer);
   if (!peer->blocked) {
     discard_outbox(peer);
     /* While octets waited, the Ping waited with them. */
     if (was_blocked && peer->awaits_pong)
-      peer->deadline = peer->server->loop.now + peer->server->configuration.pong_timeout;
+      wsw_deadline_set(peer, wsw_server_of(peer)->configuration.pong_timeout);
   }
 }
 
@@ -332,7 +317,7 @@ static void open_written(struct wsw_peer *peer) {
     wsw_peer_end(peer);
   } else if (!peer->awaits_close) {
     peer->awaits_close = true;
-    peer->deadline = peer->server->loop.now + WSW_CLOSE_TIMEOUT_MS;
+    wsw_deadline_set(peer, WSW_CLOSE_TIMEOUT_MS);
   }
 }
 
@@ -351,20 +336,12 @@ void wsw_peer_flush(struct wsw_peer *peer) {
 /* --- Reading --- */
 
 static void take_message(struct wsw_peer *peer, const struct wsp_event *event) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   struct wsc_header header = {.type = WSC_MESSAGE, .flags = event->text ? WSC_FLAG_TEXT : 0, .connection = peer->id};
   server->counters.messages_received++;
   server->counters.bytes_received += event->length;
   wsw_channel_event(server, &header, event->data, event->length);
-  peer->last_message = server->channel.store.appended;
-}
-
-static void take_pong(struct wsw_peer *peer) {
-  peer->ping_at = peer->server->loop.now + peer->server->configuration.ping_interval;
-  if (!peer->awaits_pong)
-    return;
-  peer->awaits_pong = false;
-  wsw_peer_set_timer(peer);
+  peer->last_message = (uint32_t)server->channel.store.appended;
 }
 
 /* False when the connection is over. */
@@ -374,7 +351,7 @@ static bool take_event(struct wsw_peer *peer, const struct wsp_event *event) {
     take_message(peer, event);
     return true;
   case WSP_EVENT_PONG:
-    take_pong(peer);
+    wsw_deadlines_take_pong(peer);
     return true;
   case WSP_EVENT_CLOSE:
     wsw_peer_remember_close(peer, event->code, event->data, event->length);
@@ -389,7 +366,7 @@ static bool take_event(struct wsw_peer *peer, const struct wsp_event *event) {
 
 /* The app side no longer keeps up: the rest waits. */
 static void hold(struct wsw_peer *peer, const uint8_t *octets, size_t length) {
-  struct wsw_held *held = &peer->server->held;
+  struct wsw_held *held = &wsw_server_of(peer)->held;
   memmove(held->octets, octets, length);
   held->length = length;
   held->peer = peer;
@@ -400,11 +377,11 @@ static void take_frames(struct wsw_peer *peer, uint8_t *octets, size_t length) {
   bool goes_on = true, waits = false;
   do {
     size_t consumed = 0;
-    wsp_connection_receive(&peer->connection, octets, length, &consumed, &peer->server->replies, &event);
+    wsp_connection_receive(&peer->connection, octets, length, &consumed, &wsw_server_of(peer)->replies, &event);
     octets += consumed;
     length -= consumed;
     goes_on = take_event(peer, &event);
-    waits = goes_on && length && !wsw_server_reads(peer->server);
+    waits = goes_on && length && !wsw_server_reads(wsw_server_of(peer));
   } while (goes_on && !waits && event.type != WSP_EVENT_NONE);
   if (waits)
     hold(peer, octets, length);
@@ -412,35 +389,43 @@ static void take_frames(struct wsw_peer *peer, uint8_t *octets, size_t length) {
     wsw_peer_drop(peer);
     return;
   }
-  if (!goes_on)
+  if (!goes_on) {
+    peer->heard = 0; /* from here on it counts what is discarded */
     wsw_farewell_begin(peer);
-  else if (peer->outbox && peer->outbox->control > WSW_CONTROL_BACKLOG)
+    return;
+  }
+  if (peer->outbox && peer->outbox->control > WSW_CONTROL_BACKLOG)
     wsw_peer_flush(peer);
 }
 
-static void hear(struct wsw_peer *peer, size_t length) {
+/* Nothing that it still sends is wanted. */
+static bool is_at_its_end(const struct wsw_peer *peer) {
+  return peer->state > WSW_PEER_OPEN || wsp_connection_close_received(&peer->connection);
+}
+
+static void discard(struct wsw_peer *peer, size_t length) {
   peer->heard += (uint32_t)length;
-  if (peer->heard < enough(peer->server->configuration.pong_timeout))
-    return;
-  peer->heard_at = peer->server->loop.now;
-  peer->heard = 0;
+  if (peer->heard > WSW_LINGER_OCTETS && peer->state != WSW_PEER_GONE)
+    wsw_peer_drop(peer);
 }
 
 static void take_octets(struct wsw_peer *peer, uint8_t *octets, size_t length) {
-  hear(peer, length);
+  if (is_at_its_end(peer)) {
+    discard(peer, length);
+    return;
+  }
+  wsw_deadlines_hear(peer, length);
   if (peer->state == WSW_PEER_HANDSHAKE) {
     size_t consumed = wsw_handshake_feed(peer, octets, length);
     octets += consumed;
     length -= consumed;
   }
-  if (peer->state == WSW_PEER_OPEN && !wsp_connection_close_received(&peer->connection)) {
+  if (peer->state == WSW_PEER_OPEN) {
     if (length)
       take_frames(peer, octets, length);
-    wsw_memory_make_room(peer->server, 0);
-  } else if (peer->state != WSW_PEER_HANDSHAKE) {
-    peer->discarded += (uint32_t)length;
-    if (peer->discarded > WSW_LINGER_OCTETS && peer->state != WSW_PEER_GONE)
-      wsw_peer_drop(peer);
+    wsw_memory_make_room(wsw_server_of(peer), 0);
+  } else if (peer->state != WSW_PEER_HANDSHAKE) { /* refused: what came behind its head */
+    discard(peer, length);
   }
 }
 
@@ -453,7 +438,8 @@ void wsw_peer_take_held(struct wsw_server *server) {
 /* The peer closed its side, or the connection broke. */
 static void lose(struct wsw_peer *peer, bool broken) {
   if (broken && peer->transport.broken && peer->state == WSW_PEER_HANDSHAKE) {
-    peer->server->counters.refused++; /* no TLS, or none that we speak: the alert says why, if it is let arrive */
+    wsw_server_of(peer)
+        ->counters.refused++; /* no TLS, or none that we speak: the alert says why, if it is let arrive */
     wsw_peer_end(peer);
     return;
   }
@@ -469,18 +455,18 @@ static void lose(struct wsw_peer *peer, bool broken) {
 /* What is read at once is handled at once, so it is little where it may inflate to much: others have their turn between. */
 static size_t room_for(const struct wsw_peer *peer) {
   bool compresses = peer->state == WSW_PEER_OPEN && wsp_connection_compresses(&peer->connection);
-  return compresses ? WSW_COMPRESSED_ROOM : sizeof peer->server->received;
+  return compresses ? WSW_COMPRESSED_ROOM : sizeof wsw_server_of(peer)->received;
 }
 
 static ssize_t receive(struct wsw_peer *peer, size_t room) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   bool is_over = peer->state == WSW_PEER_ENDING || peer->state == WSW_PEER_LINGERING;
   return is_over ? wsw_transport_discard(&peer->transport, server->received, room)
                  : wsw_transport_receive(&peer->transport, server->received, room);
 }
 
 static void read_some(struct wsw_peer *peer) {
-  struct wsw_server *server = peer->server;
+  struct wsw_server *server = wsw_server_of(peer);
   for (int i = 0; i < WSW_READS_PER_WAKE && is_read(peer); i++) {
     size_t room = room_for(peer);
     ssize_t length = receive(peer, room);
@@ -501,7 +487,6 @@ static void read_some(struct wsw_peer *peer) {
 }
 
 void wsw_peer_read_on(struct wsw_peer *peer) {
-  peer->eager = false;
   if (peer->transport.more && is_read(peer))
     read_some(peer);
   else
@@ -518,84 +503,14 @@ static void ready(struct wsw_watch *watch, uint32_t events) {
     wsw_peer_refresh(peer); /* it spoke while it is not read: no longer watched for that */
 }
 
-/* --- Time --- */
-
-static void send_ping(struct wsw_peer *peer) {
-  struct wsw_server *server = peer->server;
-  peer->ping_at = server->loop.now + server->configuration.ping_interval;
-  if (wsp_connection_ping(&peer->connection, NULL, 0, &server->replies) != WSP_SENT ||
-      !wsw_peer_take_replies(peer, false)) {
-    wsw_peer_drop(peer);
-    return;
-  }
-  if (!peer->awaits_pong)
-    peer->deadline = server->loop.now + server->configuration.pong_timeout;
-  peer->awaits_pong = true;
-}
-
-/* The deadline again, if what is awaited has not had its time yet: while we were not reading it had no chance. */
-static void be_fair(struct wsw_peer *peer, uint64_t since, uint64_t timeout) {
-  struct wsw_server *server = peer->server;
-  uint64_t read_since = wsw_server_reads(server) ? server->resumed_at : server->loop.now;
-  if (read_since > since)
-    since = read_since;
-  if (since + timeout > peer->deadline)
-    peer->deadline = since + timeout;
-}
-
-/* False when the peer has had its time for what is awaited. */
-static bool is_in_time(struct wsw_peer *peer) {
-  const struct wsw_configuration *configuration = &peer->server->configuration;
-  uint64_t now = peer->server->loop.now;
-  if (peer->blocked)
-    return open_deadline(peer) > now;
-  if (peer->deadline > now)
-    return true;
-  if (peer->awaits_close) {
-    be_fair(peer, 0, WSW_CLOSE_TIMEOUT_MS);
-  } else if (peer->awaits_pong && configuration->pong_timeout) {
-    /* Nor can a Pong overtake a message that is arriving, if it is arriving at all. */
-    be_fair(peer, wsp_connection_in_message(&peer->connection) ? peer->heard_at : 0, configuration->pong_timeout);
-  } else {
-    return true;
-  }
-  return peer->deadline > now;
-}
-
-static void open_expired(struct wsw_peer *peer) {
-  const struct wsw_server *server = peer->server;
-  if (peer->parting) {
-    wsw_farewell_expired(peer);
-    return;
-  }
-  if (peer->blocked && open_deadline(peer) <= server->loop.now)
-    wsw_peer_flush(peer); /* the kernel calls a socket writable only when much of its room is free */
-  if (peer->state != WSW_PEER_OPEN)
-    return;
-  if (!is_in_time(peer)) {
-    wsw_peer_drop(peer);
-    return;
-  }
-  bool may_ping = server->configuration.ping_interval && !peer->blocked && !wsw_peer_is_closing(peer);
-  if (may_ping && peer->ping_at <= server->loop.now)
-    send_ping(peer);
-  if (peer->state == WSW_PEER_OPEN)
-    wsw_peer_set_timer(peer);
-}
-
-static void expired(struct wsw_timer *timer) {
-  struct wsw_peer *peer = peer_of_timer(timer);
-  if (peer->state == WSW_PEER_OPEN)
-    open_expired(peer);
-  else if (peer->state == WSW_PEER_HANDSHAKE)
-    wsw_handshake_expired(peer);
-  else
-    wsw_peer_drop(peer);
-}
-
 void wsw_peer_stop(struct wsw_peer *peer, uint16_t code) {
   if (peer->state == WSW_PEER_HANDSHAKE)
     wsw_handshake_refuse(peer, 503, "The server is stopping.");
   else if (peer->state == WSW_PEER_OPEN)
     (void)wsw_sending_close(peer, code, NULL, 0);
+}
+
+void wsw_peer_attend(struct wsw_loop *loop) {
+  loop->ready[WSW_WATCH_OF_PEER] = ready;
+  loop->timers.expired[WSW_TIMER_OF_PEER] = wsw_deadlines_expired;
 }

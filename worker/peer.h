@@ -11,19 +11,20 @@
  *              RST would take the last octets from under its nose.
  *   GONE       closed; freed when the wake-up is over.
  *
- * handshake.h has the way from HANDSHAKE to OPEN, sending.h what goes to an open peer; here is the rest: reading, writing, time.
+ * handshake.h has the way from HANDSHAKE to OPEN, sending.h what goes to an open peer, deadlines.h what has to happen in time; here is
+ * the rest: reading, writing, the end.
  */
 #pragma once
 
 #include "channel/record.h"
 #include "websocket/connection.h"
 #include "websocket/server-handshake.h"
-#include "worker/address.h"
 #include "worker/loop.h"
 #include "worker/outbox.h"
 #include "worker/transport.h"
 
 struct wsw_server;
+struct wsw_address;
 struct wsw_details;
 
 enum wsw_peer_state {
@@ -43,40 +44,38 @@ struct wsw_farewell {
   uint8_t reason[];
 };
 
-/* Kept small: there is one for each connection, and most of them are idle. */
+/* Kept small: there is one for each connection, and most of them are idle. Its server is found by wsw_server_of(). */
 struct wsw_peer {
   struct wsw_watch watch;
   struct wsw_timer timer;
-  struct wsw_server *server;
   uint64_t id; /* 0 before CONNECT */
   struct wsp_connection connection;
-  struct wsp_server_handshake *handshake; /* while a head is under way */
-  struct wsw_outbox *outbox;              /* while something waits to be written */
+  struct wsw_outbox *outbox; /* while something waits to be written */
   struct wsw_details *details;
-  struct wsw_farewell *farewell;
-  uint64_t connected_at; /* microseconds of the wall clock */
-  uint64_t charged;      /* in total, as the app side counts it */
-  uint64_t credited;     /* the total that CREDIT last told */
-  uint64_t ping_at;      /* when the next Ping is due */
-  uint64_t deadline;     /* for what is awaited: head, Pong, the peer's Close, the end */
-  uint64_t heard_at;     /* when enough octets had last come, see WSW_SLOWEST ... */
-  uint64_t last_message; /* number of its last MESSAGE among the events, 0: none */
-  struct wsw_peer *previous, *next;
-  struct wsw_peer *older, *younger; /* of those that have not asked yet, then of those that are open */
-  struct wsw_peer *next_dirty;
-  struct wsw_peer *next_eager;
+  union {
+    struct wsp_server_handshake *handshake; /* in state HANDSHAKE, once its head is under way */
+    struct wsw_farewell *farewell;          /* in all others, once the first Close frame is known */
+  };
+  uint64_t charged;                 /* in total, as the app side counts it */
+  struct wsw_peer *older, *younger; /* in the line it stands in, see peers.h */
+  struct wsw_peer *next_queued;     /* among the paused or the eager */
   struct wsw_transport transport;
-  uint32_t heard;     /* ... and how many since */
-  uint32_t discarded; /* octets read since the end */
-  struct wsw_address address;
+  uint32_t untold;       /* of what was charged: not told by CREDIT, never more than one queue and WSC_CREDIT_STEP */
+  uint32_t last_message; /* number of its last MESSAGE among the events, modulo 2^32: see farewell.c */
+  wsw_moment ping_at;    /* when the next Ping is due */
+  wsw_moment deadline;   /* for what is awaited: head, Pong, the peer's Close, the end */
+  wsw_moment heard_at;   /* when enough octets had last come, see WSW_SLOWEST ... */
+  uint32_t heard;        /* ... and how many since; when no more is to come, how many were discarded */
   uint8_t state;
-  bool paused : 1;     /* in the list of the paused */
-  bool dirty : 1;      /* in the list of those to be written in this wake-up */
-  bool eager : 1;      /* in the list of those that TLS holds octets of */
+  bool paused : 1;     /* waits to be read when reading begins again */
+  bool dirty : 1;      /* to be written in this wake-up */
+  bool eager : 1;      /* waits to be read on, since TLS holds octets of it */
   bool blocked : 1;    /* the socket took less than there was: waits to become writable */
   bool unwritable : 1; /* writing failed; what still arrives is read */
   bool ended : 1;      /* the peer closed its side */
+  bool buried : 1;     /* gone and only waiting in a queue to be freed */
   bool half_open : 1;  /* stands among those that have not asked yet */
+  bool apart : 1;      /* stands among those that are refused or over */
   bool placed : 1;     /* holds a place in the limits */
   bool refused : 1;    /* counted among the refused whose head is awaited */
   bool lingering : 1;  /* counted among the lingering */
@@ -86,6 +85,9 @@ struct wsw_peer {
   bool wants_drained : 1;
   uint16_t refusal; /* HTTP status decided on when it arrived, else 0 */
 };
+
+/* Who is called when a peer's socket is ready or its time is up. */
+void wsw_peer_attend(struct wsw_loop *loop);
 
 /* Takes the socket over. `refusal` is 0 or the status that was decided on. NULL without memory: the socket is closed. */
 struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct wsw_address *address, uint16_t refusal);
@@ -124,7 +126,11 @@ void wsw_peer_take_held(struct wsw_server *server);
 
 /* Sets watch and timer anew after anything they depend on has changed. */
 void wsw_peer_refresh(struct wsw_peer *peer);
-void wsw_peer_set_timer(struct wsw_peer *peer);
+
+/* Waits in a queue: if it goes, it is not freed before it was taken out there. */
+static inline bool wsw_peer_is_queued(const struct wsw_peer *peer) {
+  return peer->paused || peer->eager;
+}
 
 static inline bool wsw_peer_is_closing(const struct wsw_peer *peer) {
   return wsp_connection_close_sent(&peer->connection) || wsp_connection_close_received(&peer->connection) ||

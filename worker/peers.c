@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/peers.h"
 
+#include "worker/limits.h"
 #include "worker/peer.h"
 
 #include <stdlib.h>
@@ -12,64 +13,69 @@ void wsw_peers_clear(struct wsw_peers *peers) {
   *peers = (struct wsw_peers){0};
 }
 
-static void link_peer(struct wsw_peer **list, struct wsw_peer *peer) {
-  peer->previous = NULL;
-  peer->next = *list;
-  if (peer->next)
-    peer->next->previous = peer;
-  *list = peer;
-}
-
-static void unlink_peer(struct wsw_peer **list, struct wsw_peer *peer) {
-  if (peer->next)
-    peer->next->previous = peer->previous;
-  if (peer->previous)
-    peer->previous->next = peer->next;
+void wsw_line_append(struct wsw_line *line, struct wsw_peer *peer) {
+  peer->older = line->youngest;
+  peer->younger = NULL;
+  if (peer->older)
+    peer->older->younger = peer;
   else
-    *list = peer->next;
-  peer->previous = peer->next = NULL;
+    line->oldest = peer;
+  line->youngest = peer;
 }
 
-void wsw_peers_add(struct wsw_peers *peers, struct wsw_peer *peer) {
-  link_peer(&peers->reading, peer);
-  peers->total++;
-}
-
-static void unlink_paused(struct wsw_peers *peers, struct wsw_peer *peer) {
-  if (peers->last_paused == peer)
-    peers->last_paused = peer->previous;
-  unlink_peer(&peers->paused, peer);
-}
-
-void wsw_peers_remove(struct wsw_peers *peers, struct wsw_peer *peer) {
-  if (peer->paused)
-    unlink_paused(peers, peer);
+void wsw_line_remove(struct wsw_line *line, struct wsw_peer *peer) {
+  if (peer->older)
+    peer->older->younger = peer->younger;
   else
-    unlink_peer(&peers->reading, peer);
-  peers->total--;
-}
-
-void wsw_peers_pause(struct wsw_peers *peers, struct wsw_peer *peer) {
-  if (peer->paused)
-    return;
-  unlink_peer(&peers->reading, peer);
-  peer->paused = true;
-  peer->previous = peers->last_paused;
-  if (peer->previous)
-    peer->previous->next = peer;
+    line->oldest = peer->younger;
+  if (peer->younger)
+    peer->younger->older = peer->older;
   else
-    peers->paused = peer;
-  peers->last_paused = peer;
+    line->youngest = peer->older;
+  peer->older = peer->younger = NULL;
 }
 
-struct wsw_peer *wsw_peers_resume_one(struct wsw_peers *peers) {
-  struct wsw_peer *peer = peers->paused;
+void wsw_queue_append(struct wsw_queue *queue, struct wsw_peer *peer) {
+  peer->next_queued = NULL;
+  if (queue->last)
+    queue->last->next_queued = peer;
+  else
+    queue->first = peer;
+  queue->last = peer;
+}
+
+struct wsw_peer *wsw_queue_take(struct wsw_queue *queue) {
+  struct wsw_peer *peer = queue->first;
   if (!peer)
     return NULL;
-  unlink_paused(peers, peer);
-  peer->paused = false;
-  link_peer(&peers->reading, peer);
+  queue->first = peer->next_queued;
+  if (!queue->first)
+    queue->last = NULL;
+  peer->next_queued = NULL;
   return peer;
+}
+
+void wsw_pile_add(struct wsw_pile *pile, struct wsw_peer *peer) {
+  if (pile->count == pile->capacity) {
+    uint32_t capacity = pile->capacity ? pile->capacity * 2 : FIRST_CAPACITY;
+    struct wsw_peer **peers = realloc(pile->peers, capacity * sizeof *peers);
+    if (!peers) {
+      pile->is_short = true;
+      return;
+    }
+    pile->peers = peers;
+    pile->capacity = capacity;
+  }
+  pile->peers[pile->count++] = peer;
+}
+
+void wsw_pile_clear(struct wsw_pile *pile) {
+  pile->count = 0;
+  pile->is_short = false;
+  if (pile->capacity <= WSW_PILE_KEPT)
+    return;
+  free(pile->peers);
+  *pile = (struct wsw_pile){0};
 }
 
 /* Ids are consecutive numbers, so their low bits spread perfectly. */
@@ -99,18 +105,12 @@ static bool resize(struct wsw_peers *peers, uint32_t capacity) {
 }
 
 bool wsw_peers_open(struct wsw_peers *peers, struct wsw_peer *peer) {
-  if ((peers->open + 1) * 3 > peers->capacity * 2 &&
+  if ((peers->open_count + 1) * 3 > peers->capacity * 2 &&
       !resize(peers, peers->capacity ? peers->capacity * 2 : FIRST_CAPACITY))
     return false;
   peers->table[place_of(peers, peer->id)] = peer;
-  peers->open++;
-  peer->older = peers->youngest;
-  peer->younger = NULL;
-  if (peer->older)
-    peer->older->younger = peer;
-  else
-    peers->oldest = peer;
-  peers->youngest = peer;
+  peers->open_count++;
+  wsw_line_append(&peers->open, peer);
   return true;
 }
 
@@ -130,17 +130,9 @@ static void forget_id(struct wsw_peers *peers, uint64_t id) {
 
 void wsw_peers_close(struct wsw_peers *peers, struct wsw_peer *peer) {
   forget_id(peers, peer->id);
-  peers->open--;
-  if (peer->older)
-    peer->older->younger = peer->younger;
-  else
-    peers->oldest = peer->younger;
-  if (peer->younger)
-    peer->younger->older = peer->older;
-  else
-    peers->youngest = peer->older;
-  peer->older = peer->younger = NULL;
-  if (peers->capacity > FIRST_CAPACITY && peers->open < peers->capacity / 8)
+  peers->open_count--;
+  wsw_line_remove(&peers->open, peer);
+  if (peers->capacity > FIRST_CAPACITY && peers->open_count < peers->capacity / 8)
     (void)resize(peers, peers->capacity / 2); /* without memory it simply stays large */
 }
 
@@ -152,7 +144,7 @@ struct wsw_peer *wsw_peers_first_after(const struct wsw_peers *peers, uint64_t a
   struct wsw_peer *peer = wsw_peers_find(peers, after);
   if (peer)
     return peer->younger;
-  for (peer = peers->oldest; peer && peer->id <= after; peer = peer->younger)
+  for (peer = peers->open.oldest; peer && peer->id <= after; peer = peer->younger)
     ;
   return peer;
 }

@@ -1,9 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * All peers of the worker. Each is in one of two lists: those that are read, and those that had something to say while
- * reading was paused. Of these the one that has waited longest is read first, or those who always have something to say would
- * keep the others from being heard. Peers whose connection the app side knows are also found by id, and stand in the order of their ids.
- * The table owns nothing: a peer puts itself in and takes itself out.
+ * All peers of the worker. Each stands in one line: with those that have not asked yet (half-open.h), with the open ones in the order of
+ * their ids, or apart (refused on arrival, or over). Peers whose connection the app side knows are also found by id.
+ *
+ * Some wait in a queue besides: those that had something to say while reading was paused, or those that TLS holds octets of. Who has
+ * waited longest is read first, or those who always have something to say would keep the others from being heard. A peer that goes while
+ * it waits stays where it is, so that nobody has to search the queue; whoever takes it out there frees it. That cannot become many,
+ * since nobody is accepted while reading is paused.
+ *
+ * Lines, queues and table own nothing else: a peer puts itself in and takes itself out.
  */
 #pragma once
 
@@ -13,23 +18,42 @@
 
 struct wsw_peer;
 
-struct wsw_peers {
-  struct wsw_peer *reading, *paused;
-  struct wsw_peer *last_paused;
-  uint32_t total; /* in both lists */
+struct wsw_line {
   struct wsw_peer *oldest, *youngest;
-  struct wsw_peer **table; /* open addressing; a power of two */
-  uint32_t open, capacity;
 };
+
+struct wsw_queue {
+  struct wsw_peer *first, *last;
+};
+
+/* Those to be written in this wake-up: seldom more than a few, so they are written down rather than linked. */
+struct wsw_pile {
+  struct wsw_peer **peers;
+  uint32_t count, capacity;
+  bool is_short; /* there was no memory to write down everybody */
+};
+
+struct wsw_peers {
+  struct wsw_line open, apart;
+  struct wsw_queue paused;
+  uint32_t total;          /* in all lines */
+  struct wsw_peer **table; /* of the open ones: open addressing; a power of two */
+  uint32_t open_count, capacity;
+};
+
+void wsw_line_append(struct wsw_line *line, struct wsw_peer *peer);
+void wsw_line_remove(struct wsw_line *line, struct wsw_peer *peer);
+
+/* Only for a peer that is in no queue. */
+void wsw_queue_append(struct wsw_queue *queue, struct wsw_peer *peer);
+/* NULL when there is none. */
+struct wsw_peer *wsw_queue_take(struct wsw_queue *queue);
 
 void wsw_peers_clear(struct wsw_peers *peers);
 
-void wsw_peers_add(struct wsw_peers *peers, struct wsw_peer *peer);
-void wsw_peers_remove(struct wsw_peers *peers, struct wsw_peer *peer);
-/* From the list of those that are read to the list of the paused. */
-void wsw_peers_pause(struct wsw_peers *peers, struct wsw_peer *peer);
-/* The other way round, one of them: NULL when none is paused. */
-struct wsw_peer *wsw_peers_resume_one(struct wsw_peers *peers);
+void wsw_pile_add(struct wsw_pile *pile, struct wsw_peer *peer);
+/* Leaves it empty, and the memory of many behind. */
+void wsw_pile_clear(struct wsw_pile *pile);
 
 /* Makes the peer findable; its id is higher than any before. False without memory. */
 bool wsw_peers_open(struct wsw_peers *peers, struct wsw_peer *peer);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/sending.h"
 
+#include "worker/deadlines.h"
 #include "worker/farewell.h"
 #include "worker/memory.h"
 #include "worker/server.h"
@@ -20,33 +21,40 @@ uint64_t wsw_sending_released(const struct wsw_peer *peer) {
 }
 
 void wsw_sending_count_anew(struct wsw_peer *peer) {
-  peer->charged = peer->credited = 0;
+  peer->charged = peer->untold = 0;
   if (peer->outbox)
     peer->outbox->credit_at = 0;
 }
 
-static void tell_credit(struct wsw_peer *peer, uint64_t released) {
-  if (released == peer->credited)
-    return;
-  peer->credited = released;
-  wsw_channel_credit(peer->server, peer->id, released);
+uint64_t wsw_sending_tell_released(struct wsw_peer *peer) {
+  peer->untold = (uint32_t)wsw_sending_queued(peer);
+  return wsw_sending_released(peer);
+}
+
+/* Released and not told yet. */
+static uint64_t owed(const struct wsw_peer *peer) {
+  return peer->untold - wsw_sending_queued(peer);
+}
+
+static void tell_credit(struct wsw_peer *peer) {
+  if (owed(peer))
+    wsw_channel_credit(wsw_server_of(peer), peer->id, wsw_sending_tell_released(peer));
 }
 
 void wsw_sending_settle(struct wsw_peer *peer) {
   if (peer->state != WSW_PEER_OPEN)
     return;
-  uint64_t released = wsw_sending_released(peer);
   bool drained = peer->wants_drained && outstanding(peer) < WSC_PEER_QUEUE_LOW;
-  bool wanted = peer->outbox && peer->outbox->credit_at && released > peer->credited;
-  if (drained || wanted || released - peer->credited >= WSC_CREDIT_STEP)
-    tell_credit(peer, released);
-  if (peer->outbox && released >= peer->outbox->credit_at)
+  bool wanted = peer->outbox && peer->outbox->credit_at;
+  if (drained || wanted || owed(peer) >= WSC_CREDIT_STEP)
+    tell_credit(peer);
+  if (peer->outbox && wsw_sending_released(peer) >= peer->outbox->credit_at)
     peer->outbox->credit_at = 0;
   if (!drained)
     return;
   peer->wants_drained = false;
   struct wsc_header header = {.type = WSC_DRAINED, .connection = peer->id};
-  wsw_channel_event(peer->server, &header, NULL, 0);
+  wsw_channel_event(wsw_server_of(peer), &header, NULL, 0);
 }
 
 void wsw_sending_want_drained(struct wsw_peer *peer) {
@@ -54,18 +62,23 @@ void wsw_sending_want_drained(struct wsw_peer *peer) {
   wsw_sending_settle(peer);
 }
 
+static void charge_peer(struct wsw_peer *peer, uint32_t charge) {
+  peer->charged += charge;
+  peer->untold += charge;
+}
+
 /* Sent to a connection that takes nothing any more: charged and released at once, and a race rather than a fault. */
 static void charge_in_vain(struct wsw_peer *peer, uint32_t charge, bool want_credit) {
-  peer->charged += charge;
+  charge_peer(peer, charge);
   if (want_credit)
-    tell_credit(peer, wsw_sending_released(peer));
+    tell_credit(peer);
   else
     wsw_sending_settle(peer);
 }
 
 static void account(struct wsw_peer *peer, size_t octets, uint32_t charge, size_t length, bool want_credit) {
-  struct wsw_server *server = peer->server;
-  peer->charged += charge;
+  struct wsw_server *server = wsw_server_of(peer);
+  charge_peer(peer, charge);
   server->counters.queued_bytes += charge;
   server->counters.messages_sent++;
   server->counters.bytes_sent += length;
@@ -83,7 +96,7 @@ const char *wsw_sending_refusal(const struct wsw_peer *peer) {
 
 /* Whether it takes no message any more; the one that is to be sent may be what is too much to hold. */
 static bool is_over(struct wsw_peer *peer, size_t length) {
-  wsw_memory_make_room(peer->server, length);
+  wsw_memory_make_room(wsw_server_of(peer), length);
   return peer->state != WSW_PEER_OPEN || peer->unwritable || (wsw_peer_is_closing(peer) && !peer->parting);
 }
 
@@ -153,7 +166,7 @@ const char *wsw_sending_close(struct wsw_peer *peer, uint16_t code, const uint8_
   case WSP_SENT:
     wsw_outbox_added(outbox, wsw_outbox_length(outbox) - before, 0, 0, false);
     wsw_peer_remember_close(peer, code, reason, length);
-    wsw_peer_set_timer(peer);
+    wsw_deadlines_refresh(peer);
     return NULL;
   case WSP_SEND_CLOSED:
     return NULL;

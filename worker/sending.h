@@ -25,5 +25,8 @@ void wsw_sending_settle(struct wsw_peer *peer);
 uint64_t wsw_sending_released(const struct wsw_peer *peer);
 uint64_t wsw_sending_queued(const struct wsw_peer *peer);
 
+/* The same, which the app side is about to be told. */
+uint64_t wsw_sending_tell_released(struct wsw_peer *peer);
+
 /* A new app side that gets this connection's CONNECT again counts from zero. */
 void wsw_sending_count_anew(struct wsw_peer *peer);

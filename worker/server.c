@@ -28,62 +28,76 @@ bool wsw_server_open(struct wsw_server *server, int control_fd, struct wsw_clock
   server->paused = true;
   server->listener.watch.fd = -1;
   server->channel.watch.fd = -1;
-  server->stop_timer.expired = stop_timer_expired;
+  server->stop_timer.kind = WSW_TIMER_OF_SERVER;
   server->lock_in = lock_in;
-  return wsw_loop_open(&server->loop, clock) && wsw_control_open(server, control_fd);
+  if (!wsw_loop_open(&server->loop, clock))
+    return false;
+  server->loop.timers.expired[WSW_TIMER_OF_SERVER] = stop_timer_expired;
+  wsw_peer_attend(&server->loop);
+  return wsw_control_open(server, control_fd);
 }
 
-/* Nobody that is about to be freed may stay in the list. */
-static void forget_gone_eager(struct wsw_server *server) {
-  struct wsw_peer **link = &server->eager;
-  while (*link) {
-    struct wsw_peer *peer = *link;
-    if (peer->state == WSW_PEER_GONE)
-      *link = peer->next_eager;
-    else
-      link = &peer->next_eager;
+/* One that still waits in a queue is freed when it is taken out there. */
+static void bury(struct wsw_server *server) {
+  while (server->gone) {
+    struct wsw_peer *peer = server->gone;
+    server->gone = peer->younger;
+    peer->buried = true;
+    if (!wsw_peer_is_queued(peer))
+      wsw_peer_free(peer);
   }
 }
 
-static void bury(struct wsw_server *server) {
-  if (server->gone)
-    forget_gone_eager(server);
-  while (server->gone) {
-    struct wsw_peer *peer = server->gone;
-    server->gone = peer->next;
-    wsw_peer_free(peer);
+/* The next one of those that are still there; NULL when there is none. */
+static struct wsw_peer *take_living(struct wsw_queue *queue) {
+  struct wsw_peer *peer;
+  while ((peer = wsw_queue_take(queue))) {
+    peer->paused = peer->eager = false;
+    if (peer->state != WSW_PEER_GONE)
+      return peer;
+    if (peer->buried)
+      wsw_peer_free(peer);
+  }
+  return NULL;
+}
+
+static void each_of(struct wsw_line *line, void (*act)(struct wsw_peer *peer)) {
+  struct wsw_peer *next;
+  for (struct wsw_peer *peer = line->oldest; peer; peer = next) {
+    next = peer->younger;
+    act(peer);
   }
 }
 
 static void each_peer(struct wsw_server *server, void (*act)(struct wsw_peer *peer)) {
-  struct wsw_peer *next;
-  for (struct wsw_peer *peer = server->peers.reading; peer; peer = next) {
-    next = peer->next;
-    act(peer);
-  }
-  for (struct wsw_peer *peer = server->peers.paused; peer; peer = next) {
-    next = peer->next;
-    act(peer);
-  }
+  each_of(&server->half_open.line, act);
+  each_of(&server->peers.open, act);
+  each_of(&server->peers.apart, act);
+}
+
+static void flush_if_dirty(struct wsw_peer *peer) {
+  if (!peer->dirty)
+    return;
+  peer->dirty = false;
+  wsw_peer_flush(peer);
 }
 
 static void flush_peers(struct wsw_server *server) {
-  while (server->dirty) {
-    struct wsw_peer *peer = server->dirty;
-    server->dirty = peer->next_dirty;
-    peer->dirty = false;
-    wsw_peer_flush(peer);
-  }
+  struct wsw_pile *dirty = &server->dirty;
+  for (uint32_t i = 0; i < dirty->count; i++)
+    flush_if_dirty(dirty->peers[i]);
+  if (dirty->is_short)
+    each_peer(server, flush_if_dirty);
+  wsw_pile_clear(dirty);
 }
 
+/* Those that were eager before, each once. */
 static void read_on(struct wsw_server *server) {
-  struct wsw_peer *peers = server->eager;
-  server->eager = NULL;
-  while (peers) {
-    struct wsw_peer *peer = peers;
-    peers = peer->next_eager;
+  struct wsw_queue eager = server->eager;
+  server->eager = (struct wsw_queue){0};
+  struct wsw_peer *peer;
+  while ((peer = take_living(&eager)))
     wsw_peer_read_on(peer);
-  }
 }
 
 void wsw_server_close(struct wsw_server *server) {
@@ -91,6 +105,8 @@ void wsw_server_close(struct wsw_server *server) {
   each_peer(server, wsw_peer_drop);
   flush_peers(server);
   bury(server);
+  (void)take_living(&server->eager);
+  (void)take_living(&server->peers.paused);
   wsw_listener_close(server);
   wsw_channel_clear(server);
   wsw_control_close(server);
@@ -99,6 +115,8 @@ void wsw_server_close(struct wsw_server *server) {
   wsw_half_open_clear(&server->half_open);
   wsw_peers_clear(&server->peers);
   wsw_outbox_pool_clear(&server->outboxes);
+  free(server->dirty.peers);
+  server->dirty = (struct wsw_pile){0};
   wsp_buffer_clear(&server->replies);
   wsp_deflate_pool_free(server->settings.deflate);
   server->settings.deflate = NULL;
@@ -194,14 +212,14 @@ static void resume(struct wsw_server *server) {
   server->resumed_at = server->loop.now;
   wsw_listener_refresh(server); /* first: it has its turn before a peer's octets fill the backlog anew */
   struct wsw_peer *peer;
-  while ((peer = wsw_peers_resume_one(&server->peers)))
+  while ((peer = take_living(&server->peers.paused)))
     wsw_peer_refresh(peer);
 }
 
 /* --- Stop --- */
 
 static void stop_peer(struct wsw_peer *peer) {
-  wsw_peer_stop(peer, peer->server->stop_code);
+  wsw_peer_stop(peer, wsw_server_of(peer)->stop_code);
 }
 
 static void drop_unless_ending(struct wsw_peer *peer) {
@@ -259,7 +277,7 @@ static bool is_confirmed(const struct wsw_server *server) {
 /* Everything was reported and has left, or its time is over: the last octets of the peers get a moment, then it is done. */
 static void leave(struct wsw_server *server) {
   bool too_late = server->loop.now >= server->stop_deadline + WSW_STOP_CHANNEL_MS;
-  if (!too_late && (server->peers.open || !wsw_channel_is_drained(server)))
+  if (!too_late && (server->peers.open_count || !wsw_channel_is_drained(server)))
     return;
   if (!server->stop_leave_at) {
     server->stop_leave_at = server->loop.now + WSW_STOP_LINGER_MS;
@@ -280,13 +298,13 @@ bool wsw_server_turn(struct wsw_server *server, int max_wait) {
     wsw_peer_take_held(server);
     max_wait = 0;
   }
-  if (!wsw_loop_turn(&server->loop, server->eager ? 0 : max_wait))
+  if (!wsw_loop_turn(&server->loop, server->eager.first ? 0 : max_wait))
     wsw_server_fail(server, WSW_EXIT_SYSTEM, "waiting for events failed");
   read_on(server);
   wsw_farewell_say_due(server);
   flush_peers(server);
   bury(server);
-  if (server->phase == WSW_PHASE_STOPPING && !server->peers.open)
+  if (server->phase == WSW_PHASE_STOPPING && !server->peers.open_count)
     wsw_channel_release_all(server);
   wsw_channel_flush(server);
   (void)wsw_server_reads(server); /* the channel may have ended: noticed now, not when the next peer speaks */

@@ -19,9 +19,12 @@
 #include "worker/listener.h"
 #include "worker/loop.h"
 #include "worker/outbox.h"
+#include "worker/peer.h"
 #include "worker/peers.h"
 #include "worker/tls.h"
 #include "worker/visitors.h"
+
+#include <stddef.h>
 
 /* What the process says with its exit status. wsserverd treats all but STOPPED as the death of the worker. */
 enum wsw_exit {
@@ -60,9 +63,9 @@ struct wsw_server {
   struct wsw_half_open half_open;
   struct wsw_peers peers;
   struct wsw_outbox_pool outboxes;
-  struct wsw_peer *dirty;                        /* to be written at the end of this wake-up */
+  struct wsw_pile dirty;                         /* to be written at the end of this wake-up */
   struct wsw_peer *gone;                         /* to be freed then */
-  struct wsw_peer *eager;                        /* to be read on in the next wake-up, which does not wait */
+  struct wsw_queue eager;                        /* to be read on in the next wake-up, which does not wait */
   struct wsw_tls tls;                            /* context NULL: peers speak plain TCP */
   struct wsw_peer *first_parting, *last_parting; /* in the order in which they wait, see farewell.h */
   struct wsc_counters counters;
@@ -109,6 +112,11 @@ void wsw_server_stop(struct wsw_server *server, uint16_t code, uint32_t deadline
 void wsw_server_finish(struct wsw_server *server, enum wsw_exit status);
 /* As above with a line for the log. */
 void wsw_server_fail(struct wsw_server *server, enum wsw_exit status, const char *sentence);
+
+/* All connections share the settings, which lie in the server. */
+static inline struct wsw_server *wsw_server_of(const struct wsw_peer *peer) {
+  return (struct wsw_server *)(void *)((char *)peer->connection.settings - offsetof(struct wsw_server, settings));
+}
 
 static inline bool wsw_server_is_stopping(const struct wsw_server *server) {
   return server->phase >= WSW_PHASE_STOPPING;

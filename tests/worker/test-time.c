@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Everything a peer waits for or is waited for, on a clock that the test moves: exactly in time, never early. */
 #include "tests/worker/fixture.h"
+#include "worker/details.h"
 #include "worker/peer.h"
 
 #include <string.h>
@@ -215,7 +216,7 @@ static unsigned seconds_of_reading(size_t octets, unsigned seconds) {
   g_autofree uint8_t *room = g_malloc(octets);
   fill_queue(fixture, id);
   unsigned second = 0;
-  while (second < seconds && fixture->server->peers.open) {
+  while (second < seconds && fixture->server->peers.open_count) {
     (void)recv(client, room, octets, MSG_DONTWAIT);
     fixture_advance(fixture, 1000);
     second++;
@@ -238,10 +239,54 @@ static void a_peer_that_was_to_be_read_on_is_not_forgotten_in_a_pause(void) {
   struct wsw_peer *peer = wsw_peers_find(&fixture->server->peers, id);
   peer->transport.more = true;
   wsw_peer_refresh(peer);
-  g_assert_true(fixture->server->eager == peer);
+  g_assert_true(fixture->server->eager.first == peer);
   fixture_detach(fixture);
-  g_assert_null(fixture->server->eager);
+  g_assert_null(fixture->server->eager.first);
   g_assert_true(peer->paused); /* and so among those that are read on afterwards */
+  close(client);
+  fixture_free(fixture);
+}
+
+/* While reading is paused it waits to be read; gone, it must not be looked at when reading begins again. */
+static void who_goes_in_a_pause_is_forgotten(void) {
+  struct fixture *fixture = fixture_new(&(struct fixture_options){.ping_interval = 10, .pong_timeout = 10});
+  uint64_t id;
+  int client = client_open(fixture, 4096, &id), other = client_open(fixture, 0, NULL);
+  fill_queue(fixture, id); /* so that its time is up although nobody reads */
+  fixture_detach(fixture);
+  client_write(fixture, client, pong_frame, sizeof pong_frame);
+  client_write(fixture, other, pong_frame, sizeof pong_frame);
+  g_assert_true(wsw_peers_find(&fixture->server->peers, id)->paused);
+  for (unsigned i = 0; i < 5; i++) /* the kernel may take a little more of it at first */
+    fixture_advance(fixture, 11000);
+  g_assert_cmpuint(fixture->server->counters.connections, ==, 1);
+  fixture_attach(fixture);
+  g_assert_null(fixture->server->peers.paused.first);
+  g_assert_cmpuint(fixture->server->peers.total, ==, 1);
+  fixture_detach(fixture);
+  close(other);
+  close(client);
+  fixture_free(fixture);
+}
+
+static void pings_go_on_when_the_clock_has_run_for_months(void) {
+  struct fixture *fixture = fixture_new(&(struct fixture_options){.ping_interval = 30, .pong_timeout = 30});
+  fixture_advance(fixture, (1ull << 32) - fixture->now - 45000);
+  int client = client_open(fixture, 0, NULL);
+  for (unsigned i = 0; i < 4; i++) {
+    fixture_advance(fixture, 29999);
+    assert_nothing(client);
+    fixture_advance(fixture, 1);
+    assert_ping(client);
+    client_write(fixture, client, pong_frame, sizeof pong_frame);
+  }
+  g_assert_cmpuint(fixture->now, >, 1ull << 32);
+  fixture_advance(fixture, 30000);
+  assert_ping(client);
+  fixture_advance(fixture, 29999);
+  g_assert_cmpuint(fixture->server->counters.connections, ==, 1);
+  fixture_advance(fixture, 1);
+  g_assert_cmpuint(fixture->server->counters.connections, ==, 0);
   close(client);
   fixture_free(fixture);
 }
@@ -354,7 +399,8 @@ static void a_peer_that_closed_is_gone_soon_whatever_it_does(void) {
   int client = client_open(fixture, 0, NULL);
   client_write(fixture, client, close_frame, sizeof close_frame);
   assert_closed(fixture, 1000, true);
-  g_assert_cmpuint(wsw_admission_count(&fixture->server->admission, &fixture->server->peers.reading->address), ==, 0);
+  struct wsw_address address = wsw_details_address(fixture->server->peers.apart.oldest->details);
+  g_assert_cmpuint(wsw_admission_count(&fixture->server->admission, &address), ==, 0);
   fixture_advance(fixture, WSW_LINGER_MS - 1);
   g_assert_cmpuint(fixture->server->peers.total, ==, 1);
   fixture_advance(fixture, 1);
@@ -517,6 +563,9 @@ int main(int count, char **arguments) {
                   a_peer_that_takes_nothing_is_dropped_but_a_slow_one_is_not);
   g_test_add_func("/pause/a-peer-that-was-to-be-read-on-is-not-forgotten",
                   a_peer_that_was_to_be_read_on_is_not_forgotten_in_a_pause);
+  g_test_add_func("/handshake/who-goes-in-a-pause-is-forgotten", who_goes_in_a_pause_is_forgotten);
+  g_test_add_func("/handshake/pings-go-on-when-the-clock-has-run-for-months",
+                  pings_go_on_when_the_clock_has_run_for_months);
   g_test_add_func("/handshake/a-slow-request-gets-408-in-time", a_slow_request_gets_408_in_time);
   g_test_add_func("/handshake/the-default-time-is-ten-seconds", the_default_time_for_a_request_is_ten_seconds);
   g_test_add_func("/handshake/a-request-that-we-did-not-read-gets-503",
