@@ -102,6 +102,16 @@ enum wsp_send_result wsp_connection_send(struct wsp_connection *connection, bool
   return wsp_connection_send_checked(connection, text, data, length, out);
 }
 
+enum wsp_send_result wsp_connection_send_header(struct wsp_connection *connection, bool text, size_t length,
+                                                uint8_t header[WSP_FRAME_HEADER_MAX], size_t *header_length) {
+  if (is_sending_over(connection))
+    return WSP_SEND_CLOSED;
+  const struct wsp_frame_header fields = {
+      .fin = true, .opcode = text ? WSP_OPCODE_TEXT : WSP_OPCODE_BINARY, .payload_length = length};
+  *header_length = wsp_frame_header_encode(&fields, header);
+  return WSP_SENT;
+}
+
 enum wsp_send_result wsp_connection_ping(struct wsp_connection *connection, const uint8_t *data, size_t length,
                                          struct wsp_buffer *out) {
   if (length > WSP_CONTROL_PAYLOAD_MAX)

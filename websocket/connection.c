@@ -329,6 +329,18 @@ size_t wsp_connection_gathered(const struct wsp_connection *connection) {
   return connection->progress->gather_capacity + (holds_inflater ? WSP_INFLATER_COST : 0);
 }
 
+uint8_t *wsp_connection_take_message(struct wsp_connection *connection, const struct wsp_event *event) {
+  struct wsp_progress *progress = connection->progress;
+  if (!progress || !progress->gather || progress->gather != event->data ||
+      progress->gather_capacity - event->length > event->length / 4)
+    return NULL;
+  uint8_t *octets = progress->gather;
+  connection->settings->gathered -= progress->gather_capacity;
+  progress->gather = NULL;
+  progress->gather_length = progress->gather_capacity = 0;
+  return octets;
+}
+
 bool wsp_connection_resize_gathered(struct wsp_connection *connection, size_t capacity) {
   struct wsp_settings *settings = connection->settings;
   const uint64_t others = settings->gathered - connection->progress->gather_capacity;

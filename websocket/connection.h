@@ -143,6 +143,15 @@ enum wsp_send_result wsp_connection_ping(struct wsp_connection *connection, cons
 enum wsp_send_result wsp_connection_close(struct wsp_connection *connection, uint16_t code, const uint8_t *reason,
                                           size_t length, struct wsp_buffer *out);
 
+/* For a caller that writes a large message itself, without copying it behind its header: that header, for the role of a server and for
+ * text that was checked. As if the message was sent, uncompressed. */
+enum wsp_send_result wsp_connection_send_header(struct wsp_connection *connection, bool text, size_t length,
+                                                uint8_t header[WSP_FRAME_HEADER_MAX], size_t *header_length);
+
+/* Hands over the memory in which the message of the last event lies, to be freed with free(), so that it need not be copied; NULL where
+ * it is not the connection's own (the message lies in the octets given), or much larger than the message. */
+uint8_t *wsp_connection_take_message(struct wsp_connection *connection, const struct wsp_event *event);
+
 /* Octets of memory that an unfinished message takes; also part of settings->gathered. */
 size_t wsp_connection_gathered(const struct wsp_connection *connection);
 

@@ -3,6 +3,7 @@
 #include "tests/websocket/pieces.h"
 #include "tests/websocket/transcript.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 static void check(const struct wsp_settings *settings, const char *script, const char *events, const char *wrote) {
@@ -100,6 +101,40 @@ static void test_memory_is_given_back_after_delivery(void) {
   wsp_connection_clear(&connection);
 }
 
+/* Where the caller takes the memory, it is no longer counted here; what would waste memory or is not the connection's stays. */
+static void test_a_gathered_message_can_be_taken(void) {
+  struct wsp_settings settings = test_settings();
+  struct wsp_connection connection;
+  struct wsp_buffer out = {0};
+  struct wsp_event event;
+  size_t consumed;
+  g_autoptr(GByteArray) octets = script_octets("02:#5000 80:#5000 81:whole", WSP_SERVER);
+  wsp_connection_init(&connection, WSP_SERVER, &settings);
+  feed(&connection, octets->data, 6000, WSP_EVENT_NONE);
+  g_assert_cmpint(wsp_connection_receive(&connection, octets->data + 6000, octets->len - 6000, &consumed, &out, &event),
+                  ==, WSP_EVENT_MESSAGE);
+  g_assert_cmpuint(event.length, ==, 10000);
+  uint8_t *taken = wsp_connection_take_message(&connection, &event);
+  g_assert_true(taken == event.data);
+  g_assert_cmpuint(settings.gathered, ==, 0);
+  size_t at = 6000 + consumed;
+  g_assert_cmpint(wsp_connection_receive(&connection, octets->data + at, octets->len - at, &consumed, &out, &event), ==,
+                  WSP_EVENT_MESSAGE);
+  g_assert_null(wsp_connection_take_message(&connection, &event));
+  g_assert_cmpmem(event.data, (int)event.length, "whole", 5);
+  for (size_t i = 0; i < 10000; i++) /* still the caller's */
+    taken[i] = 0;
+  free(taken);
+  g_autoptr(GByteArray) wasteful = script_octets("02:#5000 00:#1000 80:", WSP_SERVER);
+  g_assert_cmpint(wsp_connection_receive(&connection, wasteful->data, wasteful->len, &consumed, &out, &event), ==,
+                  WSP_EVENT_MESSAGE);
+  g_assert_cmpuint(settings.gathered, >, 6000 + 6000 / 4);
+  g_assert_null(wsp_connection_take_message(&connection, &event));
+  wsp_connection_clear(&connection);
+  g_assert_cmpuint(settings.gathered, ==, 0);
+  wsp_buffer_clear(&out);
+}
+
 static void test_gathering_over_all_connections_is_bounded(void) {
   struct wsp_settings settings = test_settings();
   struct wsp_connection connections[4];
@@ -147,6 +182,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/limits/lengths-near-the-top-do-not-overflow", test_lengths_near_the_top_do_not_overflow);
   g_test_add_func("/limits/memory-follows-what-arrived", test_memory_follows_what_arrived);
   g_test_add_func("/limits/memory-is-given-back-after-delivery", test_memory_is_given_back_after_delivery);
+  g_test_add_func("/limits/a-gathered-message-can-be-taken", test_a_gathered_message_can_be_taken);
   g_test_add_func("/limits/gathering-over-all-connections-is-bounded", test_gathering_over_all_connections_is_bounded);
   g_test_add_func("/limits/whole-frames-need-no-gathering-memory", test_whole_frames_need_no_gathering_memory);
   g_test_add_func("/limits/gathering-bound-fails-with-1013", test_gathering_bound_fails_with_1013);

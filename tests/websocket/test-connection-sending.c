@@ -139,6 +139,33 @@ static void test_received_data_can_be_sent_back(void) {
   end(&sender);
 }
 
+static void test_a_header_alone_announces_the_message_behind_it(void) {
+  struct sender sender;
+  static const size_t lengths[] = {0, 125, 126, 65535, 65536};
+  begin(&sender, WSP_SERVER);
+  for (size_t i = 0; i < G_N_ELEMENTS(lengths); i++) {
+    g_autofree uint8_t *data = g_malloc0(lengths[i] + 1);
+    uint8_t header[WSP_FRAME_HEADER_MAX];
+    size_t header_length;
+    struct wsp_buffer whole = {0};
+    g_assert_cmpint(wsp_connection_send_header(&sender.connection, i % 2, lengths[i], header, &header_length), ==,
+                    WSP_SENT);
+    g_assert_true(wsp_buffer_append(&sender.out, header, header_length) &&
+                  wsp_buffer_append(&sender.out, data, lengths[i]));
+    g_assert_cmpint(wsp_connection_send_plain(&sender.connection, i % 2, data, lengths[i], &whole), ==, WSP_SENT);
+    g_assert_cmpmem(wsp_buffer_front(&sender.out), (int)wsp_buffer_length(&sender.out), wsp_buffer_front(&whole),
+                    (int)wsp_buffer_length(&whole));
+    wsp_buffer_clear(&whole);
+    wsp_buffer_clear(&sender.out);
+  }
+  g_assert_cmpint(wsp_connection_close(&sender.connection, 1000, octets_of(""), 0, &sender.out), ==, WSP_SENT);
+  uint8_t header[WSP_FRAME_HEADER_MAX];
+  size_t header_length;
+  g_assert_cmpint(wsp_connection_send_header(&sender.connection, false, 1, header, &header_length), ==,
+                  WSP_SEND_CLOSED);
+  end(&sender);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/sending/what-is-sent-arrives", test_what_is_sent_arrives);
@@ -148,5 +175,7 @@ int main(int argc, char **argv) {
                   test_illegal_sends_are_refused_and_append_nothing);
   g_test_add_func("/sending/close-without-a-code-is-an-empty-frame", test_close_without_a_code_is_an_empty_frame);
   g_test_add_func("/sending/received-data-can-be-sent-back", test_received_data_can_be_sent_back);
+  g_test_add_func("/sending/a-header-alone-announces-the-message-behind-it",
+                  test_a_header_alone_announces_the_message_behind_it);
   return g_test_run();
 }
