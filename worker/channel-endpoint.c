@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 static void ready(struct wsw_watch *watch, uint32_t events);
@@ -23,6 +24,13 @@ void wsw_channel_init(struct wsw_server *server) {
   wsc_decoder_init(&channel->decoder, WSC_TO_WORKER, server->configuration.max_message);
 }
 
+static void drop_output(struct wsw_channel *channel) {
+  wsc_queue_clear(&channel->out);
+  free(channel->bulk.octets);
+  channel->bulk = (struct wsw_bulk){0};
+  wsc_queue_clear(&channel->behind);
+}
+
 static void let_go(struct wsw_server *server) {
   struct wsw_channel *channel = &server->channel;
   if (channel->watch.fd >= 0) {
@@ -32,7 +40,7 @@ static void let_go(struct wsw_server *server) {
   channel->watch.fd = -1;
   channel->blocked = channel->unwritable = false;
   wsc_decoder_clear(&channel->decoder);
-  wsc_queue_clear(&channel->out);
+  drop_output(channel);
 }
 
 void wsw_channel_clear(struct wsw_server *server) {
@@ -61,13 +69,18 @@ static bool keeps_events(const struct wsw_server *server) {
   return server->channel.acknowledged && !(abandoned && wsw_server_is_stopping(server));
 }
 
+/* Where records are appended. */
+static struct wsc_queue *last_queue(struct wsw_channel *channel) {
+  return channel->bulk.octets ? &channel->behind : &channel->out;
+}
+
 uint8_t *wsw_channel_event_room(struct wsw_server *server, const struct wsc_header *header, size_t length) {
   struct wsw_channel *channel = &server->channel;
   uint8_t *room;
   if (keeps_events(server)) {
     room = wsc_event_store_append(&channel->store, header, length);
   } else {
-    room = wsc_queue_append(&channel->out, header, length);
+    room = wsc_queue_append(last_queue(channel), header, length);
     if (room && !channel->acknowledged)
       wsc_event_store_pass(&channel->store);
   }
@@ -82,9 +95,31 @@ void wsw_channel_event(struct wsw_server *server, const struct wsc_header *heade
     memcpy(room, body, length);
 }
 
+bool wsw_channel_copies(const struct wsw_server *server) {
+  return keeps_events(server) || server->channel.bulk.octets || server->channel.watch.fd < 0;
+}
+
+void wsw_channel_bulk_event(struct wsw_server *server, const struct wsc_header *header, uint8_t *body, size_t length) {
+  struct wsw_channel *channel = &server->channel;
+  if (wsw_channel_copies(server)) {
+    wsw_channel_event(server, header, body, length);
+    free(body);
+    return;
+  }
+  uint8_t encoded[WSC_RECORD_HEADER];
+  struct wsc_header sized = *header;
+  sized.size = (uint32_t)length;
+  wsc_header_encode(&sized, encoded);
+  channel->bulk = (struct wsw_bulk){.octets = body, .length = length};
+  if (!wsc_queue_append_octets(&channel->out, encoded, sizeof encoded))
+    wsw_server_fail(server, WSW_EXIT_MEMORY, "no memory for an event");
+  if (!channel->acknowledged)
+    wsc_event_store_pass(&channel->store);
+}
+
 /* A record that is not an event. */
 static void queue_record(struct wsw_server *server, const struct wsc_header *header, const void *body, size_t length) {
-  if (!wsc_queue_append_record(&server->channel.out, header, body, length))
+  if (!wsc_queue_append_record(last_queue(&server->channel), header, body, length))
     wsw_server_fail(server, WSW_EXIT_MEMORY, "no memory for a record");
 }
 
@@ -101,41 +136,89 @@ bool wsw_channel_awaits(const struct wsw_server *server, uint64_t event) {
   return server->channel.acknowledged && event > server->channel.store.acknowledged;
 }
 
+static size_t output_length(const struct wsw_channel *channel) {
+  return wsc_queue_length(&channel->out) + (channel->bulk.length - channel->bulk.start) +
+         wsc_queue_length(&channel->behind);
+}
+
 size_t wsw_channel_backlog(const struct wsw_server *server) {
-  return wsc_queue_length(&server->channel.out) + wsc_event_store_waiting(&server->channel.store);
+  return output_length(&server->channel) + wsc_event_store_waiting(&server->channel.store);
 }
 
 static void release(struct wsw_server *server) {
   struct wsw_channel *channel = &server->channel;
-  bool released = channel->releases_all ? wsc_event_store_release_all(&channel->store, &channel->out)
-                                        : wsc_event_store_release(&channel->store, &channel->out);
+  struct wsc_queue *queue = last_queue(channel);
+  bool released = channel->releases_all ? wsc_event_store_release_all(&channel->store, queue)
+                                        : wsc_event_store_release(&channel->store, queue);
   if (!released)
     wsw_server_fail(server, WSW_EXIT_MEMORY, "no memory for events that may go out");
+}
+
+static size_t least(size_t one, size_t other) {
+  return one < other ? one : other;
+}
+
+static void consume(struct wsw_channel *channel, size_t written) {
+  struct wsw_bulk *bulk = &channel->bulk;
+  size_t of_queue = least(written, wsc_queue_length(&channel->out));
+  wsc_queue_consume(&channel->out, of_queue);
+  size_t of_bulk = least(written - of_queue, bulk->length - bulk->start);
+  bulk->start += of_bulk;
+  wsc_queue_consume(&channel->behind, written - of_queue - of_bulk);
+  if (!bulk->octets || wsc_queue_length(&channel->out) || bulk->start < bulk->length)
+    return;
+  free(bulk->octets);
+  *bulk = (struct wsw_bulk){0};
+  wsc_queue_clear(&channel->out);
+  channel->out = channel->behind;
+  channel->behind = (struct wsc_queue){0};
+}
+
+/* As send(), of everything there is. */
+static ssize_t write_once(struct wsw_channel *channel) {
+  const struct wsw_bulk *bulk = &channel->bulk;
+  struct iovec parts[] = {
+      {(void *)(uintptr_t)wsc_queue_front(&channel->out), wsc_queue_length(&channel->out)},
+      {bulk->octets ? bulk->octets + bulk->start : NULL, bulk->length - bulk->start},
+      {(void *)(uintptr_t)wsc_queue_front(&channel->behind), wsc_queue_length(&channel->behind)},
+  };
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = sizeof parts / sizeof *parts};
+  ssize_t written;
+  do
+    written = bulk->octets ? sendmsg(channel->watch.fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL)
+                           : send(channel->watch.fd, parts[0].iov_base, parts[0].iov_len, MSG_DONTWAIT | MSG_NOSIGNAL);
+  while (written < 0 && errno == EINTR);
+  return written;
 }
 
 void wsw_channel_flush(struct wsw_server *server) {
   struct wsw_channel *channel = &server->channel;
   if (channel->watch.fd < 0 || channel->unwritable) {
-    wsc_queue_clear(&channel->out);
+    drop_output(channel);
     return;
   }
   if (channel->acknowledged)
     release(server);
-  size_t length = wsc_queue_length(&channel->out);
-  if (!length || channel->blocked)
+  size_t length = output_length(channel);
+  if (!length || channel->blocked) {
+    watch_channel(server);
     return;
-  ssize_t written;
-  do
-    written = send(channel->watch.fd, wsc_queue_front(&channel->out), length, MSG_DONTWAIT | MSG_NOSIGNAL);
-  while (written < 0 && errno == EINTR);
+  }
+  ssize_t written = write_once(channel);
   if (written < 0 && errno != EAGAIN) {
     channel->unwritable = true; /* reading comes to the end soon */
     return;
   }
   if (written > 0)
-    wsc_queue_consume(&channel->out, (size_t)written);
+    consume(channel, (size_t)written);
   channel->blocked = written < 0 || (size_t)written < length;
   watch_channel(server);
+}
+
+void wsw_channel_relieve(struct wsw_server *server) {
+  const struct wsw_channel *channel = &server->channel;
+  if (!channel->blocked && !channel->acknowledged && output_length(channel) >= WSW_CHANNEL_CORK)
+    wsw_channel_flush(server);
 }
 
 void wsw_channel_release_all(struct wsw_server *server) {
@@ -299,7 +382,6 @@ static void ready(struct wsw_watch *watch, uint32_t events) {
     }
   }
   wsc_decoder_rest(&channel->decoder);
-  watch_channel(server);
 }
 
 /* --- A new channel --- */

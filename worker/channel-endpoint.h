@@ -18,10 +18,19 @@
 
 struct wsw_server;
 
+/* One large message on its way into the socket, in the memory in which it was gathered. Its header stands at the end of what goes
+ * before it. */
+struct wsw_bulk {
+  uint8_t *octets; /* owned; NULL: none */
+  size_t start, length;
+};
+
 struct wsw_channel {
   struct wsw_watch watch; /* fd -1: none */
   struct wsc_decoder decoder;
-  struct wsc_queue out;         /* records on their way into the socket */
+  struct wsc_queue out;         /* records on their way into the socket ... */
+  struct wsw_bulk bulk;         /* ... and one that goes behind them ... */
+  struct wsc_queue behind;      /* ... and what goes behind that; empty without a bulk */
   struct wsc_event_store store; /* also counts events where none is kept */
   bool acknowledged;
   bool blocked;    /* waits to become writable */
@@ -44,6 +53,10 @@ void wsw_channel_attach(struct wsw_server *server, int fd, const struct wsw_chan
 /* Queues an event: a copy of `body`, or room for the caller to fill at once. Without memory the process ends, and room is NULL. */
 void wsw_channel_event(struct wsw_server *server, const struct wsc_header *header, const void *body, size_t length);
 uint8_t *wsw_channel_event_room(struct wsw_server *server, const struct wsc_header *header, size_t length);
+/* The same for a body that may be kept where it lies: `body` is the channel's afterwards, to be freed with free(). */
+void wsw_channel_bulk_event(struct wsw_server *server, const struct wsc_header *header, uint8_t *body, size_t length);
+/* Whether it would be copied all the same. */
+bool wsw_channel_copies(const struct wsw_server *server);
 void wsw_channel_credit(struct wsw_server *server, uint64_t connection, uint64_t released);
 
 /* True while the app side has not acknowledged the event of that number, but will. */
@@ -52,6 +65,8 @@ bool wsw_channel_awaits(const struct wsw_server *server, uint64_t event);
 /* Octets of events that wait; the measure for back-pressure. */
 size_t wsw_channel_backlog(const struct wsw_server *server);
 
+/* Writes within the wake-up when much has gathered: the app side has something to do meanwhile, and nobody is stopped for it. */
+void wsw_channel_relieve(struct wsw_server *server);
 /* One write of what may go out. */
 void wsw_channel_flush(struct wsw_server *server);
 

@@ -4,10 +4,15 @@
  * whatever one wake-up has left to do (write everything that was queued). A watch lives inside its owner and must stay in
  * memory until the turn is over, even after its descriptor was closed. It is small, since every connection has one: whom to call is
  * known by its kind.
+ *
+ * Watches of channel and control are near, all others far. When there is nothing to be done with far ones before a near one is ready,
+ * the loop can be made narrow for a moment: then it waits for near ones alone, and what it has learned of far ones is handled, in
+ * its order, as soon as it is wide again. That costs nothing for each of them, as unwatching them would.
  */
 #pragma once
 
 #include "worker/clock.h"
+#include "worker/limits.h"
 #include "worker/timers.h"
 
 #include <sys/epoll.h>
@@ -33,8 +38,12 @@ struct wsw_watch {
 struct wsw_loop {
   void (*ready[WSW_WATCH_KINDS])(struct wsw_watch *watch, uint32_t events); /* the owner's, set before the first turn */
   int epoll;
+  int near_epoll; /* of the near ones alone */
   struct wsw_clock clock;
-  uint64_t now; /* of this turn */
+  uint64_t now;                                 /* of this turn */
+  uint64_t narrow_until;                        /* 0: it is wide */
+  struct epoll_event batch[WSW_READY_PER_WAKE]; /* what is ready and not handled yet; its pointer NULL: no longer */
+  uint32_t batch_length;
   struct wsw_timers timers;
 };
 
@@ -44,6 +53,13 @@ void wsw_loop_close(struct wsw_loop *loop);
 
 /* Watches for `interest`; 0 stops watching, as must be done before the descriptor is closed. False when the kernel has no memory. */
 bool wsw_loop_watch(struct wsw_loop *loop, struct wsw_watch *watch, uint32_t interest);
+
+/* Its descriptor is about to be closed, which is not done to one that anybody holds a duplicate of. */
+void wsw_loop_forget(struct wsw_loop *loop, struct wsw_watch *watch);
+
+/* From now on, for so many milliseconds at most. */
+void wsw_loop_make_narrow(struct wsw_loop *loop, uint64_t milliseconds);
+void wsw_loop_make_wide(struct wsw_loop *loop);
 
 /* One turn; waits at most `max_wait` milliseconds (negative: as long as it takes). False when epoll itself fails. */
 bool wsw_loop_turn(struct wsw_loop *loop, int max_wait);

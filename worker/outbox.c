@@ -125,9 +125,22 @@ static uint64_t release_part(struct wsw_outbox *outbox, const struct wsw_mark *m
   return released;
 }
 
+static uint64_t release(struct wsw_outbox *outbox, size_t octets);
+
+uint64_t wsw_outbox_added_rest(struct wsw_outbox *outbox, size_t written, uint32_t charge) {
+  wsw_outbox_added(outbox, written + wsw_outbox_length(outbox), charge, 0, false);
+  outbox->pool->held -= written;
+  return release(outbox, written);
+}
+
 uint64_t wsw_outbox_written(struct wsw_outbox *outbox, size_t octets) {
   wsp_buffer_consume(&outbox->octets, octets);
   outbox->pool->held -= octets;
+  return release(outbox, octets);
+}
+
+/* What so many octets release, which are no longer in the outbox. */
+static uint64_t release(struct wsw_outbox *outbox, size_t octets) {
   uint64_t released = 0;
   if (!wsw_outbox_length(outbox)) { /* the usual case: everything went at once */
     released = outbox->charge;

@@ -57,6 +57,10 @@ static inline size_t wsw_outbox_length(const struct wsw_outbox *outbox) {
 /* Accounts for `octets` that were just appended to outbox->octets. `seal`: the next message begins a new mark. */
 void wsw_outbox_added(struct wsw_outbox *outbox, size_t octets, uint32_t charge, size_t control, bool seal);
 
+/* The same of a message of which the first octets are already written and not in the outbox, which was empty before. Returns
+ * the charge that was released with them. */
+uint64_t wsw_outbox_added_rest(struct wsw_outbox *outbox, size_t written, uint32_t charge);
+
 /* Takes written octets from the front; returns the charge that was released. */
 uint64_t wsw_outbox_written(struct wsw_outbox *outbox, size_t octets);
 

@@ -184,7 +184,7 @@ static void go(struct wsw_peer *peer) {
     server->held.peer = NULL;
   forget_handshake(peer);
   wsw_farewell_forget(peer);
-  wsw_loop_watch(&server->loop, &peer->watch, 0);
+  wsw_loop_forget(&server->loop, &peer->watch);
   wsw_timers_cancel(&server->loop.timers, &peer->timer);
   wsw_transport_close(&peer->transport);
   discard_outbox(peer);
@@ -307,6 +307,35 @@ static void write_once(struct wsw_peer *peer) {
   }
 }
 
+static bool keep_rest(struct wsw_peer *peer, const struct iovec parts[2], size_t written, uint32_t charge) {
+  struct wsw_outbox *outbox = wsw_peer_outbox(peer);
+  size_t of_first = written < parts[0].iov_len ? written : parts[0].iov_len;
+  size_t of_second = written - of_first;
+  if (!outbox || !wsp_buffer_reserve(&outbox->octets, parts[0].iov_len + parts[1].iov_len - written))
+    return false;
+  (void)wsp_buffer_append(&outbox->octets, (uint8_t *)parts[0].iov_base + of_first, parts[0].iov_len - of_first);
+  (void)wsp_buffer_append(&outbox->octets, (uint8_t *)parts[1].iov_base + of_second, parts[1].iov_len - of_second);
+  wsw_server_of(peer)->counters.queued_bytes += charge - wsw_outbox_added_rest(outbox, written, charge);
+  peer->blocked = true;
+  wsw_peer_refresh(peer);
+  return true;
+}
+
+bool wsw_peer_write_through(struct wsw_peer *peer, struct iovec parts[2], uint32_t charge) {
+  struct iovec left[2] = {parts[0], parts[1]};
+  ssize_t written = wsw_transport_send_parts(&peer->transport, left, 2);
+  if (written == WSW_TRANSPORT_FAILED) {
+    give_up_writing(peer);
+    return false;
+  }
+  size_t went = written > 0 ? (size_t)written : 0;
+  if (went < parts[0].iov_len + parts[1].iov_len && !keep_rest(peer, parts, went, charge)) {
+    wsw_peer_drop(peer);
+    return false;
+  }
+  return true;
+}
+
 /* What an open connection does once everything it had to say is written. */
 static void open_written(struct wsw_peer *peer) {
   struct wsp_connection *connection = &peer->connection;
@@ -340,7 +369,13 @@ static void take_message(struct wsw_peer *peer, const struct wsp_event *event) {
   struct wsc_header header = {.type = WSC_MESSAGE, .flags = event->text ? WSC_FLAG_TEXT : 0, .connection = peer->id};
   server->counters.messages_received++;
   server->counters.bytes_received += event->length;
-  wsw_channel_event(server, &header, event->data, event->length);
+  bool is_bulk = event->length >= WSW_BULK_MIN && !wsw_channel_copies(server);
+  uint8_t *taken = is_bulk ? wsp_connection_take_message(&peer->connection, event) : NULL;
+  if (taken)
+    wsw_channel_bulk_event(server, &header, taken, event->length);
+  else
+    wsw_channel_event(server, &header, event->data, event->length);
+  wsw_channel_relieve(server);
   peer->last_message = (uint32_t)server->channel.store.appended;
 }
 

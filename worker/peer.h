@@ -104,6 +104,10 @@ void wsw_peer_mark_dirty(struct wsw_peer *peer);
 /* Reads on where TLS holds octets that the socket will not wake anybody for. */
 void wsw_peer_read_on(struct wsw_peer *peer);
 
+/* Writes a message for which there is no outbox yet, and puts the rest of it into one. False when the peer takes nothing any more: nothing
+ * is charged then. */
+bool wsw_peer_write_through(struct wsw_peer *peer, struct iovec parts[2], uint32_t charge);
+
 /* The outbox, taken from the pool when there is none; NULL without memory. */
 struct wsw_outbox *wsw_peer_outbox(struct wsw_peer *peer);
 /* Moves what the protocol owes (server->replies) behind everything queued. `control` counts as replies the peer provoked. False without memory. */

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "worker/sending.h"
 
+#include "websocket/utf8.h"
 #include "worker/deadlines.h"
 #include "worker/farewell.h"
 #include "worker/memory.h"
@@ -70,18 +71,23 @@ static void charge_peer(struct wsw_peer *peer, uint32_t charge) {
 /* Sent to a connection that takes nothing any more: charged and released at once, and a race rather than a fault. */
 static void charge_in_vain(struct wsw_peer *peer, uint32_t charge, bool want_credit) {
   charge_peer(peer, charge);
-  if (want_credit)
+  if (want_credit && peer->state == WSW_PEER_OPEN) /* nothing is said about one whose CLOSED was */
     tell_credit(peer);
   else
     wsw_sending_settle(peer);
 }
 
+static void count_sent(const struct wsw_peer *peer, size_t length) {
+  struct wsw_server *server = wsw_server_of(peer);
+  server->counters.messages_sent++;
+  server->counters.bytes_sent += length;
+}
+
 static void account(struct wsw_peer *peer, size_t octets, uint32_t charge, size_t length, bool want_credit) {
   struct wsw_server *server = wsw_server_of(peer);
   charge_peer(peer, charge);
+  count_sent(peer, length);
   server->counters.queued_bytes += charge;
-  server->counters.messages_sent++;
-  server->counters.bytes_sent += length;
   wsw_outbox_added(peer->outbox, octets, charge, 0, want_credit);
   if (want_credit)
     peer->outbox->credit_at = peer->charged;
@@ -100,6 +106,32 @@ static bool is_over(struct wsw_peer *peer, size_t length) {
   return peer->state != WSW_PEER_OPEN || peer->unwritable || (wsw_peer_is_closing(peer) && !peer->parting);
 }
 
+/* Copying it would cost more than a write of its own. */
+static bool goes_through(const struct wsw_peer *peer, size_t length) {
+  return length >= WSW_BULK_MIN && !peer->outbox && wsw_transport_takes_parts(&peer->transport) &&
+         !wsp_connection_compresses(&peer->connection);
+}
+
+/* From where it lies into the socket, the text being checked. */
+static void send_through(struct wsw_peer *peer, bool text, const uint8_t *data, size_t length, bool want_credit) {
+  uint32_t charge = WSC_MESSAGE_COST + (uint32_t)length;
+  uint8_t header[WSP_FRAME_HEADER_MAX];
+  size_t header_length = 0;
+  struct iovec parts[2] = {{header, 0}, {(void *)(uintptr_t)data, length}};
+  bool may_send = wsp_connection_send_header(&peer->connection, text, length, header, &header_length) == WSP_SENT;
+  parts[0].iov_len = header_length;
+  charge_peer(peer, charge);
+  if (may_send && wsw_peer_write_through(peer, parts, charge))
+    count_sent(peer, length);
+  if (peer->state != WSW_PEER_OPEN)
+    return;
+  if (want_credit && peer->outbox)
+    peer->outbox->credit_at = peer->charged;
+  else if (want_credit)
+    tell_credit(peer);
+  wsw_sending_settle(peer);
+}
+
 const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t *data, size_t length,
                                 bool want_credit) {
   uint32_t charge = WSC_MESSAGE_COST + (uint32_t)length;
@@ -108,6 +140,12 @@ const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t 
     return refusal;
   if (is_over(peer, length)) {
     charge_in_vain(peer, charge, want_credit);
+    return NULL;
+  }
+  if (goes_through(peer, length)) {
+    if (text && !wsp_utf8_is_valid(data, length))
+      return "a text message that is not UTF-8";
+    send_through(peer, text, data, length, want_credit);
     return NULL;
   }
   struct wsw_outbox *outbox = wsw_peer_outbox(peer);

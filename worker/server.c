@@ -199,9 +199,16 @@ static bool has_reader(const struct wsw_server *server) {
   return server->channel.watch.fd >= 0 || wsw_server_is_stopping(server);
 }
 
+/* Most app sides catch up at once; who does not, has its peers unwatched one by one as they speak. */
+static void pause_reading(struct wsw_server *server) {
+  server->paused = true;
+  if (server->channel.watch.fd >= 0)
+    wsw_loop_make_narrow(&server->loop, WSW_PATIENCE_MS);
+}
+
 bool wsw_server_reads(struct wsw_server *server) {
   if (!server->paused && (!has_reader(server) || wsw_channel_backlog(server) >= WSW_EVENT_BACKLOG_HIGH))
-    server->paused = true;
+    pause_reading(server);
   return !server->paused;
 }
 
@@ -209,6 +216,7 @@ static void resume(struct wsw_server *server) {
   if (!server->paused || !has_reader(server) || wsw_channel_backlog(server) >= WSW_EVENT_BACKLOG_LOW)
     return;
   server->paused = false;
+  wsw_loop_make_wide(&server->loop);
   server->resumed_at = server->loop.now;
   wsw_listener_refresh(server); /* first: it has its turn before a peer's octets fill the backlog anew */
   struct wsw_peer *peer;

@@ -35,6 +35,16 @@ static ssize_t send_raw(struct wsw_transport *transport, const uint8_t *octets, 
   return result == 0 ? WSW_TRANSPORT_AGAIN : result;
 }
 
+ssize_t wsw_transport_send_parts(struct wsw_transport *transport, struct iovec *parts, size_t count) {
+  struct msghdr message = {.msg_iov = parts, .msg_iovlen = count};
+  ssize_t result;
+  do
+    result = sendmsg(transport->fd, &message, MSG_DONTWAIT | MSG_NOSIGNAL);
+  while (result < 0 && errno == EINTR);
+  result = outcome(result);
+  return result == 0 ? WSW_TRANSPORT_AGAIN : result;
+}
+
 /* ---- TLS ---- */
 
 /* Behind the handshake peers send handshake messages only to renew keys (RFC 8446 section 4.6.3), and each makes us work. */

@@ -14,6 +14,7 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/types.h>
+#include <sys/uio.h>
 
 struct ssl_st;
 struct ssl_ctx_st;
@@ -48,6 +49,12 @@ bool wsw_transport_can_send(const struct wsw_transport *transport);
  * failed, there is nothing else: no octet that somebody put behind it is ever taken for the peer's. */
 ssize_t wsw_transport_receive(struct wsw_transport *transport, uint8_t *room, size_t size);
 ssize_t wsw_transport_send(struct wsw_transport *transport, const uint8_t *octets, size_t length);
+
+/* Whether octets may be sent in several parts at once. */
+static inline bool wsw_transport_takes_parts(const struct wsw_transport *transport) {
+  return !transport->tls;
+}
+ssize_t wsw_transport_send_parts(struct wsw_transport *transport, struct iovec *parts, size_t count);
 
 /* As receiving, for octets that are thrown away; once TLS failed, those of the socket, until the peer has read why. */
 ssize_t wsw_transport_discard(struct wsw_transport *transport, uint8_t *room, size_t size);

@@ -89,6 +89,32 @@ static struct message random_message(GRand *random) {
 }
 
 /* Whatever is appended and written in whatever pieces: never more released than written, never much less, all in the end. */
+/* The first octets of a message went straight into the socket. */
+static void the_rest_of_a_message_releases_the_rest_of_its_charge(void) {
+  static const size_t first[] = {0, 1, 5000, 100003};
+  for (unsigned i = 0; i < G_N_ELEMENTS(first); i++) {
+    struct wsw_outbox_pool pool = {0};
+    struct wsw_outbox *outbox = wsw_outbox_take(&pool);
+    uint8_t *room = wsp_buffer_reserve(&outbox->octets, 100004 - first[i]);
+    memset(room, 0, 100004 - first[i]);
+    wsp_buffer_commit(&outbox->octets, 100004 - first[i]);
+    uint64_t released = wsw_outbox_added_rest(outbox, first[i], 100016);
+    g_assert_cmpuint(released, ==, first[i]);
+    g_assert_cmpuint(outbox->charge, ==, 100016 - first[i]);
+    g_assert_cmpuint(pool.held, ==, 100004 - first[i]);
+    add(outbox, 30, 44, 0, false);
+    while (wsw_outbox_length(outbox) > 30) {
+      g_assert_cmpuint(released, <, 100016);
+      released += wsw_outbox_written(outbox, 1);
+    }
+    g_assert_cmpuint(released, ==, 100016);
+    g_assert_cmpuint(wsw_outbox_written(outbox, 30), ==, 44);
+    g_assert_cmpuint(pool.held, ==, 0);
+    wsw_outbox_give_back(&pool, outbox);
+    wsw_outbox_pool_clear(&pool);
+  }
+}
+
 static void nothing_is_released_too_early_and_nothing_is_kept(void) {
   struct wsw_outbox_pool pool = {0};
   struct wsw_outbox *outbox = wsw_outbox_take(&pool);
@@ -176,6 +202,8 @@ int main(int count, char **arguments) {
                   a_sealed_message_is_released_with_its_last_octet);
   g_test_add_func("/outbox/part-of-a-large-message-releases-part-of-its-charge",
                   part_of_a_large_message_releases_part_of_its_charge);
+  g_test_add_func("/outbox/the-rest-of-a-message-releases-the-rest-of-its-charge",
+                  the_rest_of_a_message_releases_the_rest_of_its_charge);
   g_test_add_func("/outbox/nothing-is-released-too-early-and-nothing-is-kept",
                   nothing_is_released_too_early_and_nothing_is_kept);
   g_test_add_func("/outbox/forgiven-octets-still-leave", forgiven_octets_still_leave);

@@ -266,6 +266,53 @@ def test_credit_for_one_message_comes_when_it_is_written(start):
     assert released(worker, peer) == 2 * 1016
 
 
+def credits(worker, peer):
+    return [struct.unpack("<Q", r.body)[0] for r in worker.channel.records if r.type == cc.CREDIT and r.connection == peer.id]
+
+
+def test_credit_for_a_large_message_follows_what_the_peer_takes(start):
+    size = 4_000_000
+    worker = start(acknowledged=0)
+    peer = worker.open(receive_buffer=4096)
+    data = os.urandom(size)
+    worker.channel.send(peer.id, data, want_credit=True)
+    worker.channel.quiet(0.3)
+    told = credits(worker, peer)
+    assert told == sorted(told) and all(total < size for total in told)  # the kernel cannot have it all
+    queued = worker.control.counters()["queued_bytes"]
+    assert 0 < queued <= size + cc.MESSAGE_COST
+    assert peer.receive() == (BINARY, data)
+    worker.channel.wait(lambda _: credits(worker, peer)[-1:] >= [size + cc.MESSAGE_COST])
+    assert credits(worker, peer) == sorted(credits(worker, peer))
+    worker.channel.send(peer.id, b"behind it")
+    assert peer.receive() == (BINARY, b"behind it")
+    assert worker.control.counters()["queued_bytes"] == 0
+    assert worker.control.counters()["messages_sent"] == 2
+
+
+def test_large_messages_arrive_in_order_among_small_ones(start):
+    worker = start(acknowledged=0)
+    peer = worker.open()
+    messages = [os.urandom(size) for size in (10, 100_000, 20, 65_536, 1_000_000, 30, 70_000, 70_000)]
+    for message in messages[:4]:
+        worker.channel.send(peer.id, message)
+    for message in messages[:4]:
+        assert peer.receive() == (BINARY, message)
+    worker.channel.write(b"".join(cc.encode(cc.SEND, peer.id, message) for message in messages[4:]))
+    worker.channel.close_connection(peer.id, 1000, "that was it")
+    for message in messages[4:]:
+        assert peer.receive() == (BINARY, message)
+    assert peer.receive_close() == (1000, "that was it")
+
+
+def test_a_large_text_that_is_not_utf8_is_a_fault_and_never_sent(start):
+    worker = start(acknowledged=0)
+    peer = worker.open()
+    worker.channel.write(cc.encode(cc.SEND, peer.id, b"a" * 100_000 + b"\xff" + b"a" * 100_000, flags=cc.TEXT))
+    assert "UTF-8" in worker.control.wait(cc.CHANNEL_ENDED).get(cc.F_TEXT)
+    assert not peer.has_data(0.2)
+
+
 def test_credit_comes_at_the_latest_at_each_step(start):
     worker = start()
     peer = worker.open()
@@ -362,6 +409,42 @@ def flood(peer, total, done):
         done.append(True)
     except OSError as error:
         done.append(error)
+
+
+@pytest.mark.parametrize("acknowledged", [0, 1])
+def test_large_and_small_messages_keep_their_order_towards_an_app_that_reads_late(start, acknowledged):
+    worker = start(acknowledged=acknowledged, window=dict(window_octets=1 << 30, window_events=1000))
+    peers = [worker.open(1), worker.open(2)]
+    sizes = [3, 200_000, 70_000, 5, 1_500_000, 0, 65_536, 90_000]
+    messages = [[os.urandom(size) for size in sizes] for _ in peers]
+
+    def send(peer, data):
+        for message in data:
+            peer.sock.sendall(frame(BINARY, message))
+
+    threads = [threading.Thread(target=send, args=pair) for pair in zip(peers, messages)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    worker.channel.wait(lambda records: sum(r.type == cc.MESSAGE for r in records) == 2 * len(sizes))
+    for peer, expected in zip(peers, messages):
+        seen = [r.body for r in worker.channel.records if r.type == cc.MESSAGE and r.connection == peer.id]
+        assert seen == expected
+    for thread in threads:
+        thread.join(20)
+
+
+def test_an_app_that_leaves_with_half_a_large_message_unread_harms_nobody(start):
+    worker = start(acknowledged=0)
+    peer = worker.open(1)
+    peer.binary(bytes(3_000_000))
+    eventually(lambda: worker.control.counters()["messages_received"] == 1)
+    worker.channel.sock.close()
+    worker.control.wait(cc.CHANNEL_ENDED)
+    worker.channel = worker.control.attach(0)
+    worker.channel.wait_for(cc.STANDING, peer.id)
+    peer.binary(b"after it")
+    assert worker.channel.wait_for(cc.MESSAGE, peer.id).body == b"after it"
 
 
 @pytest.mark.parametrize("acknowledged", [0, 1])
