@@ -104,3 +104,5 @@
 #define WSW_MEMORY_SPARE (128ull << 20) /* for everything else, where the kernel stops the process */
 #define WSW_KEPT_MEMORY                                                                                                \
   (256 << 10) /* octets of free memory the process keeps, and the size from which blocks are mapped */
+#define WSW_HEAP_KEPT_BLOCK (2 << 20) /* the same while large messages pass, see heap.h ... */
+#define WSW_HEAP_KEEP_MS 500u         /* ... and how long beyond */

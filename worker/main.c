@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* wsserver-worker: one running WebSocket server, locked in. Started by wsserverd, with the control socket as descriptor 3. */
+#include "worker/heap.h"
 #include "worker/server.h"
 #include "worker/title.h"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -62,12 +62,6 @@ static void tidy_signals(void) {
   (void)sigprocmask(SIG_SETMASK, &none, NULL);
 }
 
-/* Memory of large messages goes back at once; left alone, the allocator would learn to keep it after the first one. */
-static void tidy_memory(void) {
-  (void)mallopt(M_MMAP_THRESHOLD, WSW_KEPT_MEMORY);
-  (void)mallopt(M_TRIM_THRESHOLD, WSW_KEPT_MEMORY);
-}
-
 int main(int count, char **arguments) {
   int status = read_options(count, arguments);
   if (status >= 0)
@@ -81,7 +75,7 @@ int main(int count, char **arguments) {
     return WSW_EXIT_SYSTEM;
   }
   tidy_signals();
-  tidy_memory();
+  wsw_heap_prepare();
   wsw_title_prepare(count, arguments);
   if (!wsw_server_open(&server, WSC_CONTROL_FD, wsw_clock_monotonic())) {
     perror("wsserver-worker");

@@ -5,6 +5,7 @@
 #include "worker/details.h"
 #include "worker/farewell.h"
 #include "worker/handshake.h"
+#include "worker/heap.h"
 #include "worker/memory.h"
 #include "worker/sending.h"
 #include "worker/server.h"
@@ -369,6 +370,8 @@ static void take_message(struct wsw_peer *peer, const struct wsp_event *event) {
   struct wsc_header header = {.type = WSC_MESSAGE, .flags = event->text ? WSC_FLAG_TEXT : 0, .connection = peer->id};
   server->counters.messages_received++;
   server->counters.bytes_received += event->length;
+  if (event->length >= WSW_BULK_MIN)
+    wsw_heap_expect_large(server);
   bool is_bulk = event->length >= WSW_BULK_MIN && !wsw_channel_copies(server);
   uint8_t *taken = is_bulk ? wsp_connection_take_message(&peer->connection, event) : NULL;
   if (taken)

@@ -4,6 +4,7 @@
 #include "websocket/utf8.h"
 #include "worker/deadlines.h"
 #include "worker/farewell.h"
+#include "worker/heap.h"
 #include "worker/memory.h"
 #include "worker/server.h"
 
@@ -142,6 +143,8 @@ const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t 
     charge_in_vain(peer, charge, want_credit);
     return NULL;
   }
+  if (length >= WSW_BULK_MIN)
+    wsw_heap_expect_large(wsw_server_of(peer));
   if (goes_through(peer, length)) {
     if (text && !wsp_utf8_is_valid(data, length))
       return "a text message that is not UTF-8";

@@ -3,6 +3,7 @@
 
 #include "websocket/server-handshake.h"
 #include "worker/farewell.h"
+#include "worker/heap.h"
 #include "worker/memory.h"
 #include "worker/peer.h"
 #include "worker/sandbox.h"
@@ -34,6 +35,7 @@ bool wsw_server_open(struct wsw_server *server, int control_fd, struct wsw_clock
     return false;
   server->loop.timers.expired[WSW_TIMER_OF_SERVER] = stop_timer_expired;
   wsw_peer_attend(&server->loop);
+  wsw_heap_init(server);
   return wsw_control_open(server, control_fd);
 }
 

@@ -81,6 +81,8 @@ struct wsw_server {
   uint64_t stop_deadline; /* for the peers */
   uint64_t stop_leave_at; /* for the last octets, once everything was reported; 0 before */
   struct wsw_timer stop_timer;
+  struct wsw_timer heap_timer; /* see heap.h */
+  bool large_passed;           /* a large message, since it was set */
   /* Locks the process in; NULL or a static sentence. Tests put something else here. */
   const char *(*lock_in)(struct wsw_server *server);
   struct wsp_buffer replies;          /* what the engine owes while one peer is read */

@@ -625,16 +625,19 @@ def test_a_worker_without_descriptors_waits_instead_of_spinning_and_recovers(sta
 # --- Small ---
 
 @pytest.mark.skipif("harness.worker_path() and harness.is_sanitized()")
-def test_an_idle_worker_stays_below_its_budget_also_after_large_messages(start):
-    worker = start()
+@pytest.mark.parametrize("acknowledged, size", [(1, 5242864), (0, 5242864), (0, 1 << 20), (0, 300_000)])
+def test_an_idle_worker_stays_below_its_budget_also_after_large_messages(start, acknowledged, size):
+    worker = start(acknowledged=acknowledged)
     assert cc.private_memory(worker.pid) < 2 << 20
     peer = worker.open()
-    worker.channel.acknowledge(1)
-    data = os.urandom(5242864)
+    if acknowledged:
+        worker.channel.acknowledge(1)
+    data = os.urandom(size)
     for n in range(3):
         peer.binary(data)
         worker.channel.wait_for(cc.MESSAGE, count=n + 1, timeout=60)
-        worker.channel.acknowledge(n + 2)
+        if acknowledged:
+            worker.channel.acknowledge(n + 2)
         worker.channel.send(peer.id, data)
         assert peer.receive() == (BINARY, data)
     eventually(lambda: cc.private_memory(worker.pid) < 2 << 20, what="small memory")
