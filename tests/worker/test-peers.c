@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "worker/limits.h"
 #include "worker/peer.h"
 #include "worker/peers.h"
 
 #include <glib.h>
+#include <stdlib.h>
 
 #define MANY 3000
 
@@ -110,6 +112,25 @@ static void a_line_keeps_its_order_whoever_leaves(void) {
     g_free(all[i]);
 }
 
+static void a_pile_holds_all_and_gives_back_the_memory_of_many(void) {
+  struct wsw_pile pile = {0};
+  struct wsw_peer *peer = new_peer(1);
+  for (unsigned few = 0; few < 2; few++) {
+    uint32_t count = few ? WSW_PILE_KEPT : 4 * WSW_PILE_KEPT;
+    for (uint32_t i = 0; i < count; i++)
+      wsw_pile_add(&pile, peer);
+    g_assert_cmpuint(pile.count, ==, count);
+    g_assert_false(pile.is_short);
+    for (uint32_t i = 0; i < count; i++)
+      g_assert_true(pile.peers[i] == peer);
+    wsw_pile_clear(&pile);
+    g_assert_cmpuint(pile.count, ==, 0);
+    g_assert_cmpuint(pile.capacity, ==, few ? WSW_PILE_KEPT : 0);
+  }
+  free(pile.peers);
+  g_free(peer);
+}
+
 static void an_idle_connection_stays_small(void) {
   g_assert_cmpuint(sizeof(struct wsw_peer), <=, 152); /* what malloc() gives in 160 */
 }
@@ -119,6 +140,8 @@ int main(int count, char **arguments) {
   g_test_add_func("/peers/a-connection-is-found-by-its-id-and-by-no-other",
                   a_connection_is_found_by_its_id_and_by_no_other);
   g_test_add_func("/peers/coming-and-going-in-any-order-loses-nobody", coming_and_going_in_any_order_loses_nobody);
+  g_test_add_func("/peers/a-pile-holds-all-and-gives-back-the-memory-of-many",
+                  a_pile_holds_all_and_gives_back_the_memory_of_many);
   g_test_add_func("/peers/an-idle-connection-stays-small", an_idle_connection_stays_small);
   g_test_add_func("/peers/who-waits-longest-is-taken-first", who_waits_longest_is_taken_first);
   g_test_add_func("/peers/a-line-keeps-its-order-whoever-leaves", a_line_keeps_its_order_whoever_leaves);
