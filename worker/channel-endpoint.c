@@ -136,15 +136,6 @@ bool wsw_channel_awaits(const struct wsw_server *server, uint64_t event) {
   return server->channel.acknowledged && event > server->channel.store.acknowledged;
 }
 
-static size_t output_length(const struct wsw_channel *channel) {
-  return wsc_queue_length(&channel->out) + (channel->bulk.length - channel->bulk.start) +
-         wsc_queue_length(&channel->behind);
-}
-
-size_t wsw_channel_backlog(const struct wsw_server *server) {
-  return output_length(&server->channel) + wsc_event_store_waiting(&server->channel.store);
-}
-
 static void release(struct wsw_server *server) {
   struct wsw_channel *channel = &server->channel;
   struct wsc_queue *queue = last_queue(channel);
@@ -199,7 +190,7 @@ void wsw_channel_flush(struct wsw_server *server) {
   }
   if (channel->acknowledged)
     release(server);
-  size_t length = output_length(channel);
+  size_t length = wsw_channel_output(channel);
   if (!length || channel->blocked) {
     watch_channel(server);
     return;
@@ -217,7 +208,7 @@ void wsw_channel_flush(struct wsw_server *server) {
 
 void wsw_channel_relieve(struct wsw_server *server) {
   const struct wsw_channel *channel = &server->channel;
-  if (!channel->blocked && !channel->acknowledged && output_length(channel) >= WSW_CHANNEL_CORK)
+  if (!channel->blocked && !channel->acknowledged && wsw_channel_output(channel) >= WSW_CHANNEL_CORK)
     wsw_channel_flush(server);
 }
 
@@ -227,7 +218,7 @@ void wsw_channel_release_all(struct wsw_server *server) {
 
 bool wsw_channel_is_drained(const struct wsw_server *server) {
   const struct wsw_channel *channel = &server->channel;
-  return channel->watch.fd < 0 || channel->unwritable || wsw_channel_backlog(server) == 0;
+  return channel->watch.fd < 0 || channel->unwritable || wsw_channel_backlog(&server->channel) == 0;
 }
 
 bool wsw_channel_is_confirmed(const struct wsw_server *server) {

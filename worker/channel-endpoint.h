@@ -6,7 +6,7 @@
  *                     time, and a new channel gets what was not acknowledged once more;
  *   not acknowledged  (an app's own) events go straight out; the socket's fullness is the flow control.
  *
- * What is queued leaves in one write at the end of a wake-up. When the other end closes or breaks the rules, the daemon is told
+ * What is queued leaves in one write at the end of a wake-up, or before when much has gathered. When the other end closes or breaks the rules, the daemon is told
  * (CHANNEL_ENDED) and the worker waits for the next channel. An attached channel that is replaced is read to its end first: what
  * the app side has written counts as sent.
  */
@@ -62,8 +62,15 @@ void wsw_channel_credit(struct wsw_server *server, uint64_t connection, uint64_t
 /* True while the app side has not acknowledged the event of that number, but will. */
 bool wsw_channel_awaits(const struct wsw_server *server, uint64_t event);
 
+/* Octets on their way into the socket. */
+static inline size_t wsw_channel_output(const struct wsw_channel *channel) {
+  return wsc_queue_length(&channel->out) + (channel->bulk.length - channel->bulk.start) +
+         wsc_queue_length(&channel->behind);
+}
 /* Octets of events that wait; the measure for back-pressure. */
-size_t wsw_channel_backlog(const struct wsw_server *server);
+static inline size_t wsw_channel_backlog(const struct wsw_channel *channel) {
+  return wsw_channel_output(channel) + wsc_event_store_waiting(&channel->store);
+}
 
 /* Writes within the wake-up when much has gathered: the app side has something to do meanwhile, and nobody is stopped for it. */
 void wsw_channel_relieve(struct wsw_server *server);

@@ -22,7 +22,7 @@ static uint64_t all_of(const struct wsw_peer *peer) {
 }
 
 uint64_t wsw_memory_held(const struct wsw_server *server) {
-  return server->outboxes.held + server->settings.gathered + wsw_channel_backlog(server);
+  return server->outboxes.held + server->settings.gathered + wsw_channel_backlog(&server->channel);
 }
 
 uint64_t wsw_memory_ceiling(const struct wsw_server *server) {

@@ -209,13 +209,13 @@ static void pause_reading(struct wsw_server *server) {
 }
 
 bool wsw_server_reads(struct wsw_server *server) {
-  if (!server->paused && (!has_reader(server) || wsw_channel_backlog(server) >= WSW_EVENT_BACKLOG_HIGH))
+  if (!server->paused && (!has_reader(server) || wsw_channel_backlog(&server->channel) >= WSW_EVENT_BACKLOG_HIGH))
     pause_reading(server);
   return !server->paused;
 }
 
 static void resume(struct wsw_server *server) {
-  if (!server->paused || !has_reader(server) || wsw_channel_backlog(server) >= WSW_EVENT_BACKLOG_LOW)
+  if (!server->paused || !has_reader(server) || wsw_channel_backlog(&server->channel) >= WSW_EVENT_BACKLOG_LOW)
     return;
   server->paused = false;
   wsw_loop_make_wide(&server->loop);

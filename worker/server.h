@@ -5,8 +5,9 @@
  *   waiting for CONFIGURE -> locked in, READY -> serving -> stopping -> finished
  *
  * One wake-up (wsw_server_turn) is: handle what is ready and what has expired, then write everything that was queued meanwhile, each
- * peer once and the channel once. Peers are read and accepted only while the app side keeps up: there is a channel, and the events
- * that wait for it are below their bound. Whoever was being read when they reached it is stopped in the middle.
+ * peer once and the channel once; only what is large is written as soon as it is there, which saves copying it. Peers are read and
+ * accepted only while the app side keeps up: there is a channel, and the events that wait for it are below their bound. Whoever was
+ * being read when they reached it is stopped in the middle.
  */
 #pragma once
 
