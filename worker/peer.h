@@ -44,21 +44,15 @@ struct wsw_farewell {
   uint8_t reason[];
 };
 
-/* Kept small: there is one for each connection, and most of them are idle. Its server is found by wsw_server_of(). */
+/* Kept small: there is one for each connection, and most of them are idle. In front is what each message needs. Its server is found by
+ * wsw_server_of(). */
 struct wsw_peer {
   struct wsw_watch watch;
   struct wsw_timer timer;
   uint64_t id; /* 0 before CONNECT */
   struct wsp_connection connection;
   struct wsw_outbox *outbox; /* while something waits to be written */
-  struct wsw_details *details;
-  union {
-    struct wsp_server_handshake *handshake; /* in state HANDSHAKE, once its head is under way */
-    struct wsw_farewell *farewell;          /* in all others, once the first Close frame is known */
-  };
-  uint64_t charged;                 /* in total, as the app side counts it */
-  struct wsw_peer *older, *younger; /* in the line it stands in, see peers.h */
-  struct wsw_peer *next_queued;     /* among the paused or the eager */
+  uint64_t charged;          /* in total, as the app side counts it */
   struct wsw_transport transport;
   uint32_t untold;       /* of what was charged: not told by CREDIT, never more than one queue and WSC_CREDIT_STEP */
   uint32_t last_message; /* number of its last MESSAGE among the events, modulo 2^32: see farewell.c */
@@ -84,6 +78,14 @@ struct wsw_peer {
   bool parting : 1;      /* the peer's Close or a fault was read, and our Close frame waits */
   bool wants_drained : 1;
   uint16_t refusal; /* HTTP status decided on when it arrived, else 0 */
+  /* Not needed for each message. */
+  struct wsw_details *details;
+  union {
+    struct wsp_server_handshake *handshake; /* in state HANDSHAKE, once its head is under way */
+    struct wsw_farewell *farewell;          /* in all others, once the first Close frame is known */
+  };
+  struct wsw_peer *older, *younger; /* in the line it stands in, see peers.h */
+  struct wsw_peer *next_queued;     /* among the paused or the eager */
 };
 
 /* Who is called when a peer's socket is ready or its time is up. */
