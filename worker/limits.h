@@ -10,7 +10,7 @@
 #define WSW_RECEIVE_ROOM 65536  /* octets of one read of a peer: one buffer for the whole process */
 #define WSW_COMPRESSED_ROOM                                                                                            \
   4096u /* the same of a peer that compresses: octets that may have been a thousand times as many */
-#define WSW_CHANNEL_CORK (64u << 10) /* octets of events gathered before they are written within the wake-up */
+#define WSW_CHANNEL_CORK (96u << 10) /* octets of events gathered before they are written within the wake-up */
 #define WSW_BULK_MIN (64u << 10)     /* octets of a message that is worth not being copied */
 #define WSW_PATIENCE_MS                                                                                                \
   5u /* while events wait for the app side, so long nothing else is waited for before peers are unwatched */
