@@ -39,6 +39,7 @@ def parse():
     parser.add_argument("--patience", type=int)
     parser.add_argument("--nice", type=int, default=0)
     parser.add_argument("--processors")
+    parser.add_argument("--text", action="store_true")
     parser.add_argument("--quick", action="store_true")
     parser.add_argument("--json")
     parser.add_argument("--svg")
@@ -70,8 +71,8 @@ def check_build(build):
         raise child.Failure(f"{build} is not optimized (-O{options['optimization']}): benchmarks need a release build")
 
 
-def choose_scenarios(names):
-    known = {scenario.name: scenario for scenario in scenarios.SCENARIOS}
+def choose_scenarios(names, text):
+    known = {scenario.name: scenario.with_text() if text else scenario for scenario in scenarios.SCENARIOS}
     for name in names:
         if name not in known:
             raise child.Failure(f"there is no scenario {name}; there are {', '.join(known)}")
@@ -175,7 +176,7 @@ def write_all(arguments, result):
 
 def bench(arguments, folder):
     settings = settings_of(arguments)
-    wanted = choose_scenarios(arguments.scenario)
+    wanted = choose_scenarios(arguments.scenario, arguments.text)
     build = pathlib.Path(arguments.build)
     check_build(build)
     processors = [int(one) for one in arguments.processors.split(",")] if arguments.processors else None

@@ -23,6 +23,7 @@ class Point:
     size: int = 20
     in_flight: int = 1
     mode: str = "echo"
+    text: bool = False
 
     @property
     def label(self):
@@ -39,9 +40,12 @@ class Point:
         """The same for a quick look."""
         return dataclasses.replace(self, connections=min(self.connections, 50))
 
+    def with_text(self):
+        return dataclasses.replace(self, text=True)
+
     def arguments(self):
         values = {"mode": self.mode, "connections": self.connections, "in-flight": self.in_flight, "size": self.size}
-        return [f"--{name}={value}" for name, value in values.items()]
+        return [*(f"--{name}={value}" for name, value in values.items()), *(["--text"] if self.text else [])]
 
 
 @dataclasses.dataclass(frozen=True)
@@ -55,6 +59,9 @@ class Claim:
     goal: float
     points: tuple = None  # None: each point
     servers: tuple = OWN
+
+    def with_text(self):
+        return dataclasses.replace(self, points=self.points and tuple(point.with_text() for point in self.points))
 
     @property
     def more_is_better(self):
@@ -79,6 +86,11 @@ class Scenario:
     claims: tuple = ()
     together: bool = False  # the points are compared with each other: all of them in each round
     unit: str = "messages"
+
+    def with_text(self):
+        """The same with text messages: wsserverd checks that they are UTF-8, the others do not have to."""
+        points = tuple(point.with_text() for point in self.points)
+        return dataclasses.replace(self, points=points, claims=tuple(claim.with_text() for claim in self.claims))
 
 
 SMALL = (Point(100), Point(1000), Point(100, KIB), Point(1000, KIB))
