@@ -162,6 +162,8 @@ def cost_chart(result, name, axis, x_of, x_text):
 
 
 def write_all(arguments, result):
+    if not result.scenarios and not result.memory:
+        return
     if arguments.json:
         write(arguments.json, json.dumps(result.data(), indent=1) + "\n")
     if arguments.markdown:
@@ -189,7 +191,7 @@ def bench(arguments, folder):
     finally:
         clear_line()
         workshop.stop()
-    write_all(arguments, result)
+        write_all(arguments, result)  # also what was measured before something went wrong
     missed = result.missed()
     if missed and not settings.quick:
         print("Floors that were not reached:\n  " + "\n  ".join(missed))

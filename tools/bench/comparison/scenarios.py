@@ -5,7 +5,8 @@ import dataclasses
 
 OWN = ("channel", "gobject")
 ALL = ("channel", "gobject", "libwebsockets", "libsoup", "ws", "raw")
-WITH_SIGNALS = ("channel", "gobject", "signals", "libwebsockets", "libsoup", "ws", "raw")
+WITH_EMIT = (*ALL, "gobject-emit")
+WITH_SIGNALS = (*ALL, "signals")
 KIB, MIB = 1 << 10, 1 << 20
 
 
@@ -113,6 +114,7 @@ SCENARIOS = (
         "pipelined",
         "Echo with many messages in flight",
         (Point(10, 20, 64), Point(10, KIB, 16)),
+        WITH_EMIT,
         claims=(
             Claim("rate", "libwebsockets", 12, 20, (Point(10, 20, 64),)),
             Claim("rate", "libwebsockets", 2, 4, (Point(10, KIB, 16),)),

@@ -9,6 +9,7 @@ import select
 import shlex
 import shutil
 import subprocess
+import tempfile
 import time
 
 from session import bus, child, daemon
@@ -17,6 +18,7 @@ from comparison import machine
 
 ROOT = pathlib.Path(__file__).resolve().parents[3]
 START_TIMEOUT = 30  # seconds
+LAST_WORDS = 2000  # characters
 LISTENING = re.compile(r"listening on wss?://[^:]+:(\d+)/")
 
 
@@ -93,9 +95,11 @@ class Running:
             environment["DBUS_SYSTEM_BUS_ADDRESS"] = workshop.bus.address
             workers = workshop.workers()
         command = [str(part) for part in server.command(workshop, max_message)]
+        # A pipe would be full one day, and the server would stand still.
+        self.log = tempfile.TemporaryFile("w+", dir=workshop.folder, encoding="utf-8", errors="replace")
         with machine.on_processor(workshop.server_processor):
             self.process = child.start_background(
-                command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, env=environment, text=True, bufsize=1
+                command, stdout=subprocess.PIPE, stderr=self.log, env=environment, text=True, bufsize=1
             )
         try:
             self.port = self._wait_for_port()
@@ -119,20 +123,19 @@ class Running:
                 return int(found[1])
             said += line
             if not line:
+                said += self.last_words()
                 raise child.Failure(f"the server {self.server.name} did not start; it said:\n{said or '(nothing)'}")
         raise child.Failure(f"the server {self.server.name} did not listen within {START_TIMEOUT} seconds")
 
     def last_words(self):
-        """What it has said since it listened."""
-        os.set_blocking(self.process.stdout.fileno(), False)
-        try:
-            return (self.process.stdout.read() or "").strip()
-        except (OSError, TypeError):
-            return ""
+        """The end of what it has written to its standard error."""
+        self.log.seek(0)
+        return self.log.read()[-LAST_WORDS:].strip()
 
     def stop(self):
         child.stop(self.process)
         self.process.stdout.close()
+        self.log.close()
 
 
 # ---- What is missing ----
@@ -165,8 +168,8 @@ def _ws_missing(_workshop):
 # ---- How each is started ----
 
 
-def _program(name, option="--max-message"):
-    return lambda workshop, max_message: [workshop.program(name), f"{option}={max_message}"]
+def _program(name, *options):
+    return lambda workshop, max_message: [workshop.program(name), f"--max-message={max_message}", *options]
 
 
 def _raw(workshop, _max_message):
@@ -191,6 +194,13 @@ def known_servers():
     return [
         Server("channel", "wsserverd, app in plain C", _program("app-channel"), _build_has("app-channel", "build it"), own=True),
         Server("gobject", "wsserverd, app with GObject", _program("app-gobject"), _build_has("app-gobject", "build it"), own=True),
+        Server(
+            "gobject-emit",
+            "wsserverd, app with GObject's signal",
+            _program("app-gobject", "--emit"),
+            _build_has("app-gobject", "build it"),
+            own=True,
+        ),
         Server(
             "signals",
             "wsserverd, D-Bus signals",

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An app of wsserverd on libwsserver's classes, as any app with GLib would be; over signals where WS_DELIVERY=signal is set. */
+/*
+ * An app of wsserverd on libwsserver's classes, as any app with GLib would be; over D-Bus signals where WS_DELIVERY=signal is set. It
+ * takes messages in a handler, or with --emit by the signal "message-receive", which GObject makes dearer.
+ */
 #include "tools/bench/servers/reaction.h"
 
 #include <stdio.h>
@@ -42,8 +45,12 @@ static void on_error(WsServer *server, const GError *error, gpointer user) {
 
 int main(int argc, char **argv) {
   gint64 max_message = 1 << 20;
+  gboolean emit = FALSE;
   const GOptionEntry entries[] = {
-      {"max-message", 0, 0, G_OPTION_ARG_INT64, &max_message, "Octets of the largest message", "N"}, {0}};
+      {"max-message", 0, 0, G_OPTION_ARG_INT64, &max_message, "Octets of the largest message", "N"},
+      {"emit", 0, 0, G_OPTION_ARG_NONE, &emit, "Take messages by the signal", NULL},
+      {0},
+  };
   g_autoptr(GOptionContext) context = g_option_context_new("- an app of wsserverd for tools/wsbench");
   g_autoptr(GError) error = NULL;
   g_option_context_add_main_entries(context, entries, NULL);
@@ -54,7 +61,10 @@ int main(int argc, char **argv) {
                "max-connections-for-one-client", 65535u, "max-message-size", (guint64)max_message, "compression", FALSE,
                NULL);
   g_autoptr(WsServer) server = ws_server_new();
-  g_signal_connect(server, "message-receive", G_CALLBACK(on_message), NULL);
+  if (emit)
+    g_signal_connect(server, "message-receive", G_CALLBACK(on_message), NULL);
+  else
+    ws_server_set_message_handler(server, on_message, NULL, NULL);
   g_signal_connect(server, "error", G_CALLBACK(on_error), NULL);
   if (!ws_server_start(server, config, NULL, &error))
     fail(error);

@@ -56,6 +56,15 @@ static void on_connected(SoupServer *soup, SoupServerMessage *message, const cha
   g_signal_connect(connection, "closed", G_CALLBACK(on_closed), server);
 }
 
+/* It warns of each connection that is cut off. */
+static GLogWriterOutput say_nothing(GLogLevelFlags level, const GLogField *fields, gsize count, gpointer user) {
+  (void)level;
+  (void)fields;
+  (void)count;
+  (void)user;
+  return G_LOG_WRITER_HANDLED;
+}
+
 /* The library's own way of listening lets ten connections wait at most. */
 static GSocket *listen_on_loopback(GError **error) {
   g_autoptr(GInetAddress) loopback = g_inet_address_new_loopback(G_SOCKET_FAMILY_IPV4);
@@ -77,6 +86,7 @@ int main(int argc, char **argv) {
   g_autoptr(GOptionContext) context = g_option_context_new("- an echo server for tools/wsbench");
   g_autoptr(GError) error = NULL;
   struct rlimit descriptors;
+  g_log_set_writer_func(say_nothing, NULL, NULL);
   g_option_context_add_main_entries(context, entries, NULL);
   if (getrlimit(RLIMIT_NOFILE, &descriptors) == 0) {
     descriptors.rlim_cur = descriptors.rlim_max;
