@@ -75,7 +75,7 @@ class Claim:
         return "goal" if reaches(self.goal) else "floor" if reaches(self.floor) else "missed"
 
     def text(self, bound):
-        return f"{'>=' if self.more_is_better else '<='} {bound:g}"
+        return f"{'>=' if self.more_is_better else '<='} {bound:.3g}"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -155,7 +155,8 @@ SCENARIOS = (
         "handshakes",
         "Connections accepted",
         (Point(32, mode="rate"),),
-        claims=(Claim("rate", "libwebsockets", 1.0, 1.3),),
+        # Connecting costs the load generator as much as accepting costs a server: where it is what limits, cost decides.
+        claims=(Claim("rate", "libwebsockets", 1.0, 1.3), Claim("cpu", "libwebsockets", 1.0, 1 / 1.3)),
         unit="handshakes",
     ),
     Scenario(
