@@ -20,7 +20,7 @@ struct slot {
 struct rate {
   struct load_crowd *crowd;
   struct slot *slots;
-  uint32_t count, open, opened;
+  uint32_t open, opened;
   int epoll;
   uint64_t accepted;
 };
@@ -77,7 +77,7 @@ static void go_on(struct rate *rate, uint64_t end) {
 
 void load_rate_run(struct load_crowd *crowd, uint32_t slots, uint64_t warmup, uint64_t duration,
                    struct load_result *result) {
-  struct rate rate = {.crowd = crowd, .count = slots, .epoll = epoll_create1(EPOLL_CLOEXEC)};
+  struct rate rate = {.crowd = crowd, .epoll = epoll_create1(EPOLL_CLOEXEC)};
   if (rate.epoll < 0)
     load_fail(LOAD_STATUS_SYSTEM, "cannot wait for events: %s", strerror(errno));
   rate.slots = load_allocate(slots * sizeof *rate.slots);
