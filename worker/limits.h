@@ -14,6 +14,7 @@
 #define WSW_BULK_MIN (64u << 10)     /* octets of a message that is worth not being copied */
 #define WSW_PATIENCE_MS                                                                                                \
   5u /* while events wait for the app side, so long nothing else is waited for before peers are unwatched */
+#define WSW_BATCH_MS 20u          /* so long at most what is ready waits behind peers that make all others wait */
 #define WSW_CORK_MAX (256u << 10) /* octets gathered for one peer before they are written within the wake-up */
 #define WSW_CHANNEL_DRAIN_MAX 16u /* MiB read at most from a channel that is being replaced */
 #define WSW_CONTROL_PER_WAKE 16   /* control records handled in one wake-up */

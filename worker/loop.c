@@ -86,13 +86,17 @@ static void dispatch(struct wsw_loop *loop, const struct epoll_event *event) {
     loop->ready[watch->kind](watch, ready);
 }
 
+static bool stays(const struct wsw_loop *loop, const struct wsw_watch *watch) {
+  return loop->narrow_until && !is_near(watch) && loop->now - loop->batch_since < WSW_BATCH_MS;
+}
+
 /* Any of them may make the loop narrow: then far ones behind it stay in the batch. */
 static void handle_batch(struct wsw_loop *loop) {
   uint32_t kept = 0;
   for (uint32_t i = 0; i < loop->batch_length; i++) {
     struct epoll_event event = loop->batch[i];
     struct wsw_watch *watch = event.data.ptr;
-    if (watch && loop->narrow_until && !is_near(watch)) {
+    if (watch && stays(loop, watch)) {
       loop->batch[kept++] = event;
       continue;
     }
@@ -115,13 +119,16 @@ static bool turn_narrow(struct wsw_loop *loop, int max_wait) {
 }
 
 static bool turn_wide(struct wsw_loop *loop, int max_wait) {
-  if (!loop->batch_length) {
+  bool is_new = !loop->batch_length;
+  if (is_new) {
     int count = epoll_wait(loop->epoll, loop->batch, WSW_READY_PER_WAKE, time_to_wait(loop, max_wait));
     if (count < 0 && errno != EINTR)
       return false;
     loop->batch_length = count > 0 ? (uint32_t)count : 0;
   }
   loop->now = wsw_clock_now(&loop->clock);
+  if (is_new)
+    loop->batch_since = loop->now;
   handle_batch(loop);
   return true;
 }

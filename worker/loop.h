@@ -7,7 +7,8 @@
  *
  * Watches of channel and control are near, all others far. When there is nothing to be done with far ones before a near one is ready,
  * the loop can be made narrow for a moment: then it waits for near ones alone, and what it has learned of far ones is handled, in
- * its order, as soon as it is wide again. That costs nothing for each of them, as unwatching them would.
+ * its order, as soon as it is wide again. That costs nothing for each of them, as unwatching them would. But only when all of that is
+ * handled, more is asked for: so after WSW_BATCH_MS it is handled even if the loop is narrow, and the owner may unwatch them.
  */
 #pragma once
 
@@ -44,6 +45,7 @@ struct wsw_loop {
   uint64_t narrow_until;                        /* 0: it is wide */
   struct epoll_event batch[WSW_READY_PER_WAKE]; /* what is ready and not handled yet; its pointer NULL: no longer */
   uint32_t batch_length;
+  uint64_t batch_since; /* when it was learned */
   struct wsw_timers timers;
 };
 

@@ -19,6 +19,7 @@ struct scene {
   struct probe near, far[FAR];
   unsigned order[2 * FAR], calls; /* of far ones */
   unsigned narrow_after;          /* calls of far ones; 0: never */
+  bool again;                     /* and after each further one */
 };
 
 static struct scene scene;
@@ -38,7 +39,7 @@ static void far_ready(struct wsw_watch *watch, uint32_t events) {
   struct probe *probe = (struct probe *)(void *)watch;
   probe->called++;
   scene.order[scene.calls++] = (unsigned)(probe - scene.far);
-  if (scene.calls == scene.narrow_after)
+  if (scene.calls == scene.narrow_after || (scene.again && scene.calls > scene.narrow_after))
     wsw_loop_make_narrow(&scene.loop, 5);
 }
 
@@ -147,11 +148,30 @@ static void it_is_not_narrow_for_long(void) {
   end();
 }
 
+/* Somebody whose octets could leave, or who wants to connect, does not wait until each of a crowd has had its pause. */
+static void a_crowd_that_makes_it_narrow_again_and_again_keeps_nobody_waiting_for_long(void) {
+  begin();
+  scene.narrow_after = 1;
+  scene.again = true;
+  all_far_speak();
+  for (unsigned cycle = 1; cycle <= FAR - 2; cycle++) {
+    turn();
+    g_assert_cmpuint(scene.calls, ==, cycle);
+    scene.now += WSW_BATCH_MS / (FAR - 2) + 1;
+    wsw_loop_make_wide(&scene.loop);
+  }
+  turn();
+  g_assert_cmpuint(scene.calls, ==, FAR);
+  end();
+}
+
 int main(int count, char **arguments) {
   g_test_init(&count, &arguments, NULL);
   g_test_add_func("/loop/a-narrow-loop-hears-the-near-alone", a_narrow_loop_hears_the_near_alone);
   g_test_add_func("/loop/what-was-cut-short-goes-on-where-it-stopped", what_was_cut_short_goes_on_where_it_stopped);
   g_test_add_func("/loop/who-left-meanwhile-is-not-called", who_left_meanwhile_is_not_called);
   g_test_add_func("/loop/it-is-not-narrow-for-long", it_is_not_narrow_for_long);
+  g_test_add_func("/loop/a-crowd-that-makes-it-narrow-again-and-again-keeps-nobody-waiting-for-long",
+                  a_crowd_that_makes_it_narrow_again_and_again_keeps_nobody_waiting_for_long);
   return g_test_run();
 }
