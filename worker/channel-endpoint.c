@@ -110,9 +110,12 @@ void wsw_channel_bulk_event(struct wsw_server *server, const struct wsc_header *
   struct wsc_header sized = *header;
   sized.size = (uint32_t)length;
   wsc_header_encode(&sized, encoded);
-  channel->bulk = (struct wsw_bulk){.octets = body, .length = length};
-  if (!wsc_queue_append_octets(&channel->out, encoded, sizeof encoded))
+  if (!wsc_queue_append_octets(&channel->out, encoded, sizeof encoded)) {
     wsw_server_fail(server, WSW_EXIT_MEMORY, "no memory for an event");
+    free(body); /* without its header it would be taken for records */
+    return;
+  }
+  channel->bulk = (struct wsw_bulk){.octets = body, .length = length};
   if (!channel->acknowledged)
     wsc_event_store_pass(&channel->store);
 }
@@ -182,6 +185,11 @@ static ssize_t write_once(struct wsw_channel *channel) {
   return written;
 }
 
+/* The kernel's own want of memory passes like a full socket. */
+static bool is_passing(int error) {
+  return error == EAGAIN || error == ENOBUFS || error == ENOMEM;
+}
+
 void wsw_channel_flush(struct wsw_server *server) {
   struct wsw_channel *channel = &server->channel;
   if (channel->watch.fd < 0 || channel->unwritable) {
@@ -196,13 +204,10 @@ void wsw_channel_flush(struct wsw_server *server) {
     return;
   }
   ssize_t written = write_once(channel);
-  if (written < 0 && errno != EAGAIN) {
-    channel->unwritable = true; /* reading comes to the end soon */
-    return;
-  }
+  channel->unwritable = written < 0 && !is_passing(errno); /* reading comes to the end soon */
   if (written > 0)
     consume(channel, (size_t)written);
-  channel->blocked = written < 0 || (size_t)written < length;
+  channel->blocked = !channel->unwritable && (written < 0 || (size_t)written < length);
   watch_channel(server);
 }
 

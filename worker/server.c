@@ -221,8 +221,10 @@ static void resume(struct wsw_server *server) {
   wsw_loop_make_wide(&server->loop);
   server->resumed_at = server->loop.now;
   wsw_listener_refresh(server); /* first: it has its turn before a peer's octets fill the backlog anew */
+  struct wsw_queue waiting = server->peers.paused; /* each once: some may have to wait again */
+  server->peers.paused = (struct wsw_queue){0};
   struct wsw_peer *peer;
-  while ((peer = take_living(&server->peers.paused)))
+  while ((peer = take_living(&waiting)))
     wsw_peer_refresh(peer);
 }
 

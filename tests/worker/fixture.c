@@ -92,7 +92,7 @@ void fixture_detach(struct fixture *fixture) {
   fixture_settle(fixture);
 }
 
-void fixture_attach(struct fixture *fixture) {
+static void attach(struct fixture *fixture, uint32_t acknowledged) {
   if (fixture->channel >= 0)
     fixture_detach(fixture);
   int pair[2];
@@ -102,10 +102,18 @@ void fixture_attach(struct fixture *fixture) {
   uint8_t room[64];
   struct wsc_control_writer writer;
   wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_ATTACH, 0);
-  wsc_control_add_u32(&writer, WSC_FIELD_ACKNOWLEDGED, 1);
+  wsc_control_add_u32(&writer, WSC_FIELD_ACKNOWLEDGED, acknowledged);
   send_control(fixture, &writer, pair[1]);
   close(pair[1]);
   fixture_settle(fixture);
+}
+
+void fixture_attach(struct fixture *fixture) {
+  attach(fixture, 1);
+}
+
+void fixture_attach_direct(struct fixture *fixture) {
+  attach(fixture, 0);
 }
 
 /* Loopback delivers at once, so a few empty wake-ups in a row mean that there is nothing left to do. */

@@ -25,6 +25,8 @@ void fixture_free(struct fixture *fixture);
 
 /* A new acknowledged channel; the one before is closed. */
 void fixture_attach(struct fixture *fixture);
+/* One without acknowledgement, as apps have it. */
+void fixture_attach_direct(struct fixture *fixture);
 /* The app side goes away. */
 void fixture_detach(struct fixture *fixture);
 
