@@ -33,6 +33,7 @@
 #define WSD_WORKER_WINDOW_EVENTS 256u /* unacknowledged events on one worker's channel: enough to keep the bus busy */
 #define WSD_WORKER_WINDOW_OCTETS (2u << 20)
 #define WSD_DRAIN_OCTETS_MAX (64u << 20)   /* read from one worker once it stops or has died; beyond: ended */
+#define WSD_APP_CHANNEL_OCTETS (512 << 10) /* that an app's own channel is asked to hold in each direction */
 #define WSD_CHANNEL_QUEUE_HIGH (16u << 20) /* octets that wait for one worker; Send beyond: WouldBlock */
 
 #define WSD_PING_RETRY_MS 250u        /* after the bus refused a Ping */

@@ -20,9 +20,18 @@ struct wsd_handover {
   int former;                /* our old channel, kept open until the worker has let go of it; -1: there was none */
 };
 
+/* The more fits in, the less often worker and app have to take turns over large messages. The system's net.core.wmem_max decides in the end. */
+static void enlarge(int end) {
+  const int octets = WSD_APP_CHANNEL_OCTETS;
+  (void)setsockopt(end, SOL_SOCKET, SO_SNDBUF, &octets, sizeof octets);
+}
+
 static bool make_pair(int ends[2], struct wsd_call *call) {
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0)
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0) {
+    enlarge(ends[0]);
+    enlarge(ends[1]);
     return true;
+  }
   wsd_call_fail(call, WSD_ERROR_FAILED, "cannot open a channel: %s; try again later", g_strerror(errno));
   return false;
 }

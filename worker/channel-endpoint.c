@@ -39,6 +39,7 @@ static void let_go(struct wsw_server *server) {
   }
   channel->watch.fd = -1;
   channel->blocked = channel->unwritable = false;
+  channel->credits = 0;
   wsc_decoder_clear(&channel->decoder);
   drop_output(channel);
 }
@@ -53,11 +54,17 @@ static void end(struct wsw_server *server, const char *sentence) {
   wsw_control_channel_ended(server, sentence);
 }
 
+/* An app that asks for credit and never reads it is not heard any more either. */
+static bool may_read(const struct wsw_channel *channel) {
+  return !channel->blocked || channel->credits < WSW_CHANNEL_CREDITS;
+}
+
 static void watch_channel(struct wsw_server *server) {
   struct wsw_channel *channel = &server->channel;
   if (channel->watch.fd < 0)
     return;
-  if (!wsw_loop_watch(&server->loop, &channel->watch, WSW_READABLE | (channel->blocked ? WSW_WRITABLE : 0)))
+  uint32_t interest = (may_read(channel) ? WSW_READABLE : 0) | (channel->blocked ? WSW_WRITABLE : 0);
+  if (!wsw_loop_watch(&server->loop, &channel->watch, interest))
     wsw_server_fail(server, WSW_EXIT_MEMORY, "the channel cannot be watched");
 }
 
@@ -133,6 +140,7 @@ void wsw_channel_credit(struct wsw_server *server, uint64_t connection, uint64_t
   wsc_put_u64(body, released);
   struct wsc_header header = {.type = WSC_CREDIT, .connection = connection};
   queue_record(server, &header, body, sizeof body);
+  server->channel.credits += WSC_RECORD_HEADER + sizeof body;
 }
 
 bool wsw_channel_awaits(const struct wsw_server *server, uint64_t event) {
@@ -208,6 +216,8 @@ void wsw_channel_flush(struct wsw_server *server) {
   if (written > 0)
     consume(channel, (size_t)written);
   channel->blocked = !channel->unwritable && (written < 0 || (size_t)written < length);
+  if (!channel->blocked)
+    channel->credits = 0;
   watch_channel(server);
 }
 

@@ -33,6 +33,7 @@ struct wsw_channel {
   struct wsc_queue behind;      /* ... and what goes behind that; empty without a bulk */
   struct wsc_event_store store; /* also counts events where none is kept */
   bool acknowledged;
+  size_t credits;  /* octets of CREDIT queued since nothing was */
   bool blocked;    /* waits to become writable */
   bool unwritable; /* the other end is gone; what it wrote before is still read */
   bool releases_all;

@@ -109,7 +109,7 @@ static bool is_over(struct wsw_peer *peer, size_t length) {
 
 /* Copying it would cost more than a write of its own. */
 static bool goes_through(const struct wsw_peer *peer, size_t length) {
-  return length >= WSW_BULK_MIN && !peer->outbox && wsw_transport_takes_parts(&peer->transport) &&
+  return length >= WSW_THROUGH_MIN && !peer->outbox && wsw_transport_takes_parts(&peer->transport) &&
          !wsp_connection_compresses(&peer->connection);
 }
 

@@ -78,6 +78,15 @@ def test_without_a_channel_messages_stay_within_what_the_bus_carries(app):
     expect_error("InvalidArgument", app.create_server().start, maxMessageSize=LARGE + 1, names="OpenChannel")
 
 
+def test_a_channel_holds_more_than_a_socket_does_by_itself(app):
+    """Over large messages worker and app would take turns too often."""
+    _server, channel = served(app)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+    with ours, theirs:
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 512 << 10)  # as far as this system lets anybody
+        assert channel.sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) == ours.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF)
+
+
 def test_what_can_be_said_on_the_channel_cannot_be_said_on_the_bus_meanwhile(app):
     server, channel = served(app)
     Peer(server.port)

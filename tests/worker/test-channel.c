@@ -177,6 +177,25 @@ static void reading_that_is_paused_while_it_begins_again_ends_nowhere_else(void)
   fixture_free(fixture);
 }
 
+static void credit_that_nobody_reads_does_not_grow_without_bound(void) {
+  struct fixture *fixture = direct_fixture();
+  struct wsw_server *server = fixture->server;
+  fall_behind(server);
+  fall_behind(server); /* more than the socket takes */
+  fixture_settle(fixture);
+  g_assert_true(server->channel.watch.interest & WSW_READABLE);
+  for (uint64_t i = 0; i * (WSC_RECORD_HEADER + 8) < WSW_CHANNEL_CREDITS; i++)
+    wsw_channel_credit(server, server->last_id, i);
+  fixture_settle(fixture);
+  g_assert_false(server->channel.watch.interest & WSW_READABLE);
+  for (unsigned tries = 0; server->channel.blocked && tries < 1000; tries++) {
+    drain(fixture);
+    fixture_settle(fixture);
+  }
+  g_assert_true(server->channel.watch.interest & WSW_READABLE); /* it reads, so it is heard again */
+  fixture_free(fixture);
+}
+
 int main(int count, char **arguments) {
   g_test_init(&count, &arguments, NULL);
   g_test_add_func("/channel/an-app-that-reads-no-more-does-not-keep-its-server-spinning",
@@ -186,5 +205,7 @@ int main(int count, char **arguments) {
                   a_large_message_without_its_header_is_not_written);
   g_test_add_func("/channel/reading-that-is-paused-while-it-begins-again-ends-nowhere-else",
                   reading_that_is_paused_while_it_begins_again_ends_nowhere_else);
+  g_test_add_func("/channel/credit-that-nobody-reads-does-not-grow-without-bound",
+                  credit_that_nobody_reads_does_not_grow_without_bound);
   return g_test_run();
 }
