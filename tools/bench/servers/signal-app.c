@@ -6,7 +6,7 @@
 #include "tools/bench/servers/reaction.h"
 #include "tools/bench/servers/session.h"
 
-#define ACKNOWLEDGE_STEP 16u
+#define ACKNOWLEDGE_STEP 32u
 
 struct app {
   struct bench_session session;
@@ -62,7 +62,7 @@ static void on_signal(GDBusConnection *bus, const char *sender, const char *path
   if (app->handled - app->acknowledged >= ACKNOWLEDGE_STEP)
     acknowledge(app);
   else if (app->later == 0)
-    app->later = g_idle_add(acknowledge, app);
+    app->later = g_timeout_add(5, acknowledge, app);
 }
 
 int main(int argc, char **argv) {
