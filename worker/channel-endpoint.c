@@ -281,12 +281,14 @@ static const char *take_broadcast(struct wsw_server *server, const struct wsc_re
     return fault;
   if (text && !wsp_utf8_is_valid(payload, length))
     return "a text message that is not UTF-8";
+  /* What follows may be for the same peers: then it is gathered. */
+  bool is_last = wsc_decoder_pending(&server->channel.decoder) == 0;
   struct wsp_broadcast broadcast;
   wsp_broadcast_init(&broadcast, text, payload, length);
   for (uint32_t i = 0; i < count && !fault; i++) {
     struct wsw_peer *peer = wsw_peers_find(&server->peers, wsc_get_u64(targets + 8 * (size_t)i));
     if (peer)
-      fault = wsw_sending_broadcast(peer, &broadcast);
+      fault = wsw_sending_broadcast(peer, &broadcast, is_last);
   }
   wsp_broadcast_clear(&broadcast);
   return fault; /* only of a peer that the list names so often that its queue ran full */

@@ -107,10 +107,9 @@ static bool is_over(struct wsw_peer *peer, size_t length) {
   return peer->state != WSW_PEER_OPEN || peer->unwritable || (wsw_peer_is_closing(peer) && !peer->parting);
 }
 
-/* Copying it would cost more than a write of its own. */
-static bool goes_through(const struct wsw_peer *peer, size_t length) {
-  return length >= WSW_THROUGH_MIN && !peer->outbox && wsw_transport_takes_parts(&peer->transport) &&
-         !wsp_connection_compresses(&peer->connection);
+/* Whether it can be written from where it lies. */
+static bool can_go_through(const struct wsw_peer *peer) {
+  return !peer->outbox && wsw_transport_takes_parts(&peer->transport) && !wsp_connection_compresses(&peer->connection);
 }
 
 /* From where it lies into the socket, the text being checked. */
@@ -145,7 +144,7 @@ const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t 
   }
   if (length >= WSW_BULK_MIN)
     wsw_heap_expect_large(wsw_server_of(peer));
-  if (goes_through(peer, length)) {
+  if (length >= WSW_THROUGH_MIN && can_go_through(peer)) { /* copying it would cost more than a write of its own */
     if (text && !wsp_utf8_is_valid(data, length))
       return "a text message that is not UTF-8";
     send_through(peer, text, data, length, want_credit);
@@ -169,13 +168,17 @@ const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t 
   return NULL;
 }
 
-const char *wsw_sending_broadcast(struct wsw_peer *peer, struct wsp_broadcast *broadcast) {
+const char *wsw_sending_broadcast(struct wsw_peer *peer, struct wsp_broadcast *broadcast, bool is_last) {
   uint32_t charge = WSC_MESSAGE_COST + (uint32_t)broadcast->length;
   const char *refusal = wsw_sending_refusal(peer);
   if (refusal)
     return refusal;
   if (is_over(peer, broadcast->length)) {
     charge_in_vain(peer, charge, false);
+    return NULL;
+  }
+  if ((is_last || broadcast->length >= WSW_THROUGH_MIN) && can_go_through(peer)) {
+    send_through(peer, broadcast->text, broadcast->data, broadcast->length, false);
     return NULL;
   }
   struct wsw_outbox *outbox = wsw_peer_outbox(peer);

@@ -13,8 +13,8 @@
 const char *wsw_sending_refusal(const struct wsw_peer *peer);
 
 const char *wsw_sending_message(struct wsw_peer *peer, bool text, const uint8_t *data, size_t length, bool want_credit);
-/* One message for one of many peers. */
-const char *wsw_sending_broadcast(struct wsw_peer *peer, struct wsp_broadcast *broadcast);
+/* One message for one of many peers. `is_last`: nothing more is there that could be gathered with it. */
+const char *wsw_sending_broadcast(struct wsw_peer *peer, struct wsp_broadcast *broadcast, bool is_last);
 const char *wsw_sending_close(struct wsw_peer *peer, uint16_t code, const uint8_t *reason, size_t length);
 void wsw_sending_want_drained(struct wsw_peer *peer);
 
