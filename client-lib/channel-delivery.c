@@ -122,6 +122,10 @@ static enum ws_channel_result close_connection(WsConnection *connection, guint16
   return ws_channel_close(connection->link, code, reason, strlen(reason));
 }
 
+static bool is_closing(WsConnection *connection) {
+  return ((struct ws_channel_peer *)connection->link)->closing;
+}
+
 static guint64 get_sent(WsConnection *connection) {
   return ws_channel_peer_get_sent(connection->link);
 }
@@ -137,16 +141,13 @@ static void poll_for(struct channel_source *source) {
   GIOCondition condition = (wanted & POLLIN ? G_IO_IN : 0) | (wanted & POLLOUT ? G_IO_OUT : 0);
   if (condition == source->polled)
     return;
-  source->polled = condition;
-  if (condition ==
-      0) /* while the app has paused: asked for nothing, poll() still tells of a hang-up, again and again */
-    g_source_remove_unix_fd(&source->source, source->tag);
-  if (condition == 0)
-    source->tag = NULL;
-  else if (source->tag != NULL)
-    g_source_modify_unix_fd(&source->source, source->tag, condition);
-  else
+  if (source->polled == 0)
     source->tag = g_source_add_unix_fd(&source->source, ws_channel_get_fd(source->delivery->channel), condition);
+  else if (condition == 0) /* else its end, which is always polled for, would wake the loop again and again */
+    g_source_remove_unix_fd(&source->source, g_steal_pointer(&source->tag));
+  else
+    g_source_modify_unix_fd(&source->source, source->tag, condition);
+  source->polled = condition;
 }
 
 static gboolean prepare(GSource *base, gint *timeout) {
@@ -243,6 +244,7 @@ static const struct ws_delivery_class delivery_class = {
     .broadcast = broadcast,
     .hold = hold,
     .close = close_connection,
+    .is_closing = is_closing,
     .get_sent = get_sent,
     .get_written = get_written,
 };

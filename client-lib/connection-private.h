@@ -44,5 +44,8 @@ bool ws_connection_take_drained(WsConnection *self);
 /* Nothing can be sent any more, and what was not written never will be. */
 void ws_connection_take_closed(WsConnection *self);
 
+/* What is on its way will never be written, but the connection goes on. */
+void ws_connection_take_lost(WsConnection *self, const GError *error);
+
 /* Of connection-sending.c: whether messages wait for room, which nothing may overtake. */
 bool ws_connection_has_waiting(const WsConnection *self);

@@ -85,16 +85,24 @@ static void unlink_waiting(WsConnection *self, GList *link) {
   g_queue_delete_link(&self->sends->waiting, link);
 }
 
-/* In the server's thread, some time after somebody has cancelled. */
+static bool is_cancelled(const struct send *send) {
+  return g_cancellable_is_cancelled(g_task_get_cancellable(send->task));
+}
+
+/* In the server's thread, some time after somebody has cancelled. Callbacks may do anything, so all are taken out before the first is called. */
 static gboolean drop_cancelled(gpointer user) {
   WsConnection *self = user;
+  GQueue cancelled = G_QUEUE_INIT;
+  struct send *send;
   GList *next;
   for (GList *link = self->sends != NULL ? self->sends->waiting.head : NULL; link != NULL; link = next) {
-    struct send *send = link->data;
     next = link->next;
-    if (!g_cancellable_is_cancelled(g_task_get_cancellable(send->task)))
+    if (!is_cancelled(link->data))
       continue;
+    g_queue_push_tail(&cancelled, link->data);
     unlink_waiting(self, link);
+  }
+  while ((send = g_queue_pop_head(&cancelled)) != NULL) {
     stop_watching(send);
     (void)g_task_return_error_if_cancelled(send->task);
     free_send(send);
@@ -165,6 +173,7 @@ gboolean ws_connection_send_finish(WsConnection *self, GAsyncResult *result, GEr
 }
 
 void ws_connection_take_written(WsConnection *self) {
+  G_GNUC_UNUSED g_autoptr(WsConnection) kept = g_object_ref(self); /* whatever callbacks let go of */
   struct send *send;
   if (self->sends == NULL || self->delivery == NULL)
     return;
@@ -179,6 +188,7 @@ void ws_connection_take_written(WsConnection *self) {
 }
 
 bool ws_connection_take_drained(WsConnection *self) {
+  G_GNUC_UNUSED g_autoptr(WsConnection) kept = g_object_ref(self);
   struct send *send;
   while (self->sends != NULL && (send = g_queue_peek_head(&self->sends->waiting)) != NULL) {
     gsize length = ws_message_get_length(send->message);
@@ -194,10 +204,10 @@ bool ws_connection_take_drained(WsConnection *self) {
   return true;
 }
 
-static void fail_all(GQueue *queue) {
+static void fail_all(GQueue *queue, enum ws_channel_result result) {
   struct send *send;
   while ((send = g_queue_pop_head(queue)) != NULL)
-    fail_send(send, WS_CHANNEL_GONE);
+    fail_send(send, result);
 }
 
 void ws_connection_take_closed(WsConnection *self) {
@@ -205,9 +215,24 @@ void ws_connection_take_closed(WsConnection *self) {
     self->delivery->class->forget(self);
   self->delivery = NULL;
   self->link = NULL;
+  struct sends *sends = g_steal_pointer(&self->sends);
+  if (sends == NULL)
+    return;
+  fail_all(&sends->on_their_way, WS_CHANNEL_GONE);
+  fail_all(&sends->waiting, WS_CHANNEL_GONE);
+  g_free(sends);
+}
+
+void ws_connection_take_lost(WsConnection *self, const GError *error) {
+  GQueue lost = G_QUEUE_INIT;
+  struct send *send;
   if (self->sends == NULL)
     return;
-  fail_all(&self->sends->on_their_way);
-  fail_all(&self->sends->waiting);
+  while ((send = g_queue_pop_head(&self->sends->on_their_way)) != NULL)
+    g_queue_push_tail(&lost, send);
   drop_sends_if_done(self);
+  while ((send = g_queue_pop_head(&lost)) != NULL) {
+    g_task_return_error(send->task, g_error_copy(error));
+    free_send(send);
+  }
 }

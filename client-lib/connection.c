@@ -3,6 +3,8 @@
 
 #include "client-lib/details.h"
 #include "client-lib/error-private.h"
+#include "client-lib/message-private.h"
+#include "websocket/utf8.h"
 
 #include <string.h>
 
@@ -103,7 +105,7 @@ GHashTable *ws_connection_get_headers(WsConnection *self) {
 
 gboolean ws_connection_is_open(WsConnection *self) {
   g_return_val_if_fail(WS_IS_CONNECTION(self), FALSE);
-  return self->delivery != NULL;
+  return self->delivery != NULL && !self->delivery->class->is_closing(self);
 }
 
 guint64 ws_connection_get_queued(WsConnection *self) {
@@ -115,9 +117,7 @@ guint64 ws_connection_get_queued(WsConnection *self) {
 
 /* --- Sending --- */
 
-gboolean ws_connection_send(WsConnection *self, WsMessage *message, GError **error) {
-  g_return_val_if_fail(WS_IS_CONNECTION(self), FALSE);
-  g_return_val_if_fail(message != NULL, FALSE);
+static gboolean send_message(WsConnection *self, const WsMessage *message, GError **error) {
   enum ws_channel_result result = WS_CHANNEL_GONE;
   if (self->delivery != NULL)
     result =
@@ -128,18 +128,32 @@ gboolean ws_connection_send(WsConnection *self, WsMessage *message, GError **err
   return FALSE;
 }
 
+gboolean ws_connection_send(WsConnection *self, WsMessage *message, GError **error) {
+  g_return_val_if_fail(WS_IS_CONNECTION(self), FALSE);
+  g_return_val_if_fail(message != NULL, FALSE);
+  return send_message(self, message, error);
+}
+
+/* The caller's memory, which nobody may keep: whoever needs it for longer copies it. */
+static WsMessage borrow(const void *data, gsize length, bool text) {
+  return (WsMessage){.references = 1, .text = text, .lent = true, .data = data, .length = length};
+}
+
 gboolean ws_connection_send_text(WsConnection *self, const char *text, GError **error) {
+  g_return_val_if_fail(WS_IS_CONNECTION(self), FALSE);
   g_return_val_if_fail(text != NULL, FALSE);
-  g_autoptr(GBytes) bytes = g_bytes_new_static(text, strlen(text));
-  g_autoptr(WsMessage) message = ws_message_new_text_from_bytes(bytes, error);
-  return message != NULL && ws_connection_send(self, message, error);
+  const WsMessage message = borrow(text, strlen(text), true);
+  if (wsp_utf8_is_valid(message.data, message.length))
+    return send_message(self, &message, error);
+  ws_error_set_result(error, WS_CHANNEL_INVALID);
+  return FALSE;
 }
 
 gboolean ws_connection_send_data(WsConnection *self, const guint8 *data, gsize length, GError **error) {
+  g_return_val_if_fail(WS_IS_CONNECTION(self), FALSE);
   g_return_val_if_fail(data != NULL || length == 0, FALSE);
-  g_autoptr(GBytes) bytes = g_bytes_new_static(data, length);
-  g_autoptr(WsMessage) message = ws_message_new_binary(bytes);
-  return ws_connection_send(self, message, error);
+  const WsMessage message = borrow(data, length, false);
+  return send_message(self, &message, error);
 }
 
 gboolean ws_connection_close(WsConnection *self, guint16 code, const char *reason, GError **error) {

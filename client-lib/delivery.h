@@ -26,6 +26,7 @@ struct ws_delivery_class {
   /* While it is held, no broadcast goes to it: messages wait in front of it. */
   void (*hold)(WsConnection *connection, bool hold);
   enum ws_channel_result (*close)(WsConnection *connection, guint16 code, const char *reason);
+  bool (*is_closing)(WsConnection *connection);     /* the app has closed it */
   guint64 (*get_sent)(WsConnection *connection);    /* octets, and 16 more for each message */
   guint64 (*get_written)(WsConnection *connection); /* of these, what is known to be written to the peer's socket */
 };

@@ -61,16 +61,23 @@ WsError ws_error_of_number(guint number) {
   return WS_ERROR_FAILED;
 }
 
+#define ABSENT_TEXT "nobody offers org.wsserver1 on this bus: is wsserverd installed and running?"
+
 /* What the bus itself says is about the service as a whole. */
 static const char *explain(const GError *error) {
   if (g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_SERVICE_UNKNOWN) ||
       g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NAME_HAS_NO_OWNER))
-    return "nobody offers org.wsserver1 on this bus: is wsserverd installed and running?";
+    return ABSENT_TEXT;
   if (g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_ACCESS_DENIED))
     return "the bus does not let this process call wsserverd: is its bus policy installed?";
   if (g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_OBJECT))
     return WS_ERROR_FORGOTTEN_TEXT;
   return NULL;
+}
+
+bool ws_error_is_absence(const GError *error) {
+  return g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_NO_REPLY) ||
+         (g_error_matches(error, WS_ERROR, WS_ERROR_FAILED) && g_str_has_prefix(error->message, ABSENT_TEXT));
 }
 
 GError *ws_error_of_call(GError *error) {

@@ -24,17 +24,20 @@
 
 /* The service. */
 #define WS_CALL_TIMEOUT_MS                                                                                             \
-  60000 /* for an answer of the service: Stop waits for peers, Start for a certificate to be read */
+  60000                 /* for an answer of the service: Stop waits for peers, Start for a certificate to be read */
+#define WS_UNDO_MS 1000 /* that ws_server_start() waits for the service after it was cancelled, to undo what was done */
 #define WS_REOPEN_FIRST_MS                                                                                             \
   20u /* after the death of a worker, until the channel for the next one is asked for again ... */
-#define WS_REOPEN_LAST_MS 1000u /* ... doubling up to this ... */
-#define WS_REOPEN_TRIES 12u     /* ... and so often */
-#define WS_AWAY_MS 30000u       /* the service is not on the bus: then it counts as gone for good */
-#define WS_AWAY_ENDED_MS 5000u  /* the same where the channel has ended too: a service that is restarted takes less */
+#define WS_REOPEN_LAST_MS 1000u  /* ... doubling up to this ... */
+#define WS_REOPEN_TRIES 12u      /* ... and so often */
+#define WS_REOPEN_STEADY_MS 1000 /* a channel that was open for so long counts as a success */
+#define WS_AWAY_MS 30000u        /* the service is not on the bus: then it counts as gone for good */
+#define WS_AWAY_ENDED_MS 5000u   /* the same where the channel has ended too: a service that is restarted takes less */
 
 /* Over signals and calls of the bus. */
 #define WS_SIGNALS_CALLS_MAX 64u          /* calls outstanding; the bus refuses a client more than 128 */
 #define WS_SIGNALS_ACKNOWLEDGE_STEP 16u   /* events handled after which the service is told, however busy we are */
 #define WS_SIGNALS_PEER_HIGH (1u << 20)   /* octets that wait for one peer from which on sending to it is refused ... */
 #define WS_SIGNALS_PEER_LOW (256u << 10)  /* ... until it has less */
-#define WS_SIGNALS_TOTAL_HIGH (64u << 20) /* the same of all peers together */
+#define WS_SIGNALS_TOTAL_HIGH (64u << 20) /* the same of all peers together ... */
+#define WS_SIGNALS_TOTAL_LOW (48u << 20)  /* ... until they have less */

@@ -23,7 +23,7 @@ struct _WsMessage {
 };
 
 /* Lends `data` to *message, which is made where it is NULL. `bytes` (may be NULL) is the same data, if it has that form. */
-WsMessage *ws_message_lend(WsMessage **message, bool text, const guint8 *data, gsize length, GBytes *bytes,
-                           struct ws_channel *channel);
+void ws_message_lend(WsMessage **message, bool text, const guint8 *data, gsize length, GBytes *bytes,
+                     struct ws_channel *channel);
 /* The event was handled. *message is NULL afterwards if somebody keeps it. */
 void ws_message_settle(WsMessage **message);

@@ -99,12 +99,11 @@ char *ws_message_get_text(WsMessage *message) {
   return message->text ? g_strndup((const char *)ws_message_peek(message, NULL), message->length) : NULL;
 }
 
-WsMessage *ws_message_lend(WsMessage **message, bool text, const guint8 *data, gsize length, GBytes *bytes,
-                           struct ws_channel *channel) {
+void ws_message_lend(WsMessage **message, bool text, const guint8 *data, gsize length, GBytes *bytes,
+                     struct ws_channel *channel) {
   if (*message == NULL)
     *message = g_new(WsMessage, 1);
   **message = (WsMessage){1, text, true, data, length, bytes != NULL ? g_bytes_ref(bytes) : NULL, channel};
-  return *message;
 }
 
 void ws_message_settle(WsMessage **message) {

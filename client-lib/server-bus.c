@@ -29,6 +29,25 @@ bool ws_server_is_forgotten(const GError *error) {
   return g_error_matches(error, WS_ERROR, WS_ERROR_FAILED) && g_str_has_prefix(error->message, WS_ERROR_FORGOTTEN_TEXT);
 }
 
+struct asked {
+  WsServer *server;
+  guint object;
+};
+
+gpointer ws_server_asks(WsServer *self) {
+  struct asked *asked = g_new(struct asked, 1);
+  *asked = (struct asked){g_object_ref(self), self->object};
+  return asked;
+}
+
+WsServer *ws_server_answered(gpointer user, bool *matters) {
+  struct asked *asked = user;
+  WsServer *self = asked->server;
+  *matters = self->path != NULL && self->object == asked->object;
+  g_free(asked);
+  return self;
+}
+
 void ws_server_tell(WsServer *self, const char *method, GVariant *arguments) {
   /* Without a callback GDBus marks the call as one that wants no reply. */
   g_dbus_connection_call(self->bus, WS_SERVICE, self->path, WS_SERVER_INTERFACE, method, arguments, NULL,
@@ -55,7 +74,8 @@ char *ws_server_take_properties(WsServer *self, GObject *source, GAsyncResult *r
   g_variant_lookup(values, "ServerIP", "&s", &ip);
   g_variant_lookup(values, "ServerPort", "q", &port);
   g_variant_lookup(values, "Tls", "b", &tls);
-  ws_server_set_address(self, ip, port, tls);
+  if (self != NULL)
+    ws_server_set_address(self, ip, port, tls);
   return g_strdup(state);
 }
 
@@ -77,6 +97,7 @@ static void take_signal(WsServer *self, const char *name, GVariant *arguments) {
   if (self->delivery != NULL && !ws_delivery_is_channel(self->delivery)) {
     ws_signal_delivery_take(self->delivery, name, arguments);
   } else if (g_str_equal(name, "Error") && g_variant_is_of_type(arguments, G_VARIANT_TYPE("(us)"))) {
+    self->events_handled++;
     g_variant_get(arguments, "(u&s)", &code, &text);
     ws_server_take_error(self, ws_error_of_number(code), text);
   }
@@ -108,7 +129,7 @@ static void stop_waiting(WsServer *self) {
 }
 
 static gboolean on_away_too_long(gpointer user) {
-  WsServer *self = user;
+  g_autoptr(WsServer) self = g_object_ref(user);
   stop_waiting(self);
   ws_server_on_lost(self, "wsserverd has left the bus and did not come back: start the server again when it does");
   return G_SOURCE_REMOVE;
@@ -128,18 +149,21 @@ static void on_vanished(GDBusConnection *bus, const char *name, gpointer user) {
   if (self == NULL)
     return;
   g_clear_pointer(&self->service_owner, g_free);
+  self->was_away = true;
   if (g_dbus_connection_is_closed(self->bus))
     ws_server_on_lost(self, "the bus went away, and the server with it");
   else if (self->path != NULL)
     ws_server_wait_for_service(self, self->delivery != NULL ? WS_AWAY_MS : WS_AWAY_ENDED_MS);
-  self->was_away = true;
 }
 
 /* A service that was restarted knows the object still; one that was stopped and started does not. */
 static void on_asked_again(GObject *source, GAsyncResult *result, gpointer user) {
-  g_autoptr(WsServer) self = user;
+  bool matters;
+  g_autoptr(WsServer) self = ws_server_answered(user, &matters);
   g_autoptr(GError) error = NULL;
-  g_autofree char *state = ws_server_take_properties(self, source, result, &error);
+  g_autofree char *state = ws_server_take_properties(matters ? self : NULL, source, result, &error);
+  if (!matters)
+    return;
   if (state != NULL)
     ws_server_on_remote_state(self, state);
   else if (ws_server_is_forgotten(error))
@@ -156,8 +180,10 @@ static void on_appeared(GDBusConnection *bus, const char *name, const char *owne
   self->service_owner = g_strdup(owner);
   stop_waiting(self);
   if (self->was_away)
-    ws_server_ask_properties(self, self->calls, on_asked_again, g_object_ref(self));
+    ws_server_ask_properties(self, self->calls, on_asked_again, ws_server_asks(self));
   self->was_away = false;
+  if (self->delivery != NULL && !ws_delivery_is_channel(self->delivery))
+    ws_signal_delivery_call_again(self->delivery);
 }
 
 /* --- The object --- */
@@ -176,6 +202,7 @@ static GWeakRef *new_weak(WsServer *self) {
 
 void ws_server_attach_bus(WsServer *self, const char *path) {
   self->path = g_strdup(path);
+  self->object++;
   self->events_handled = self->events_acknowledged = 0;
   g_main_context_push_thread_default(self->context); /* where signals are emitted, whoever waits in another meanwhile */
   /* The signals are sent to us alone and need no match rule. */
@@ -197,5 +224,5 @@ void ws_server_detach_bus(WsServer *self) {
     ws_server_tell(self, "Release", NULL);
   g_clear_pointer(&self->path, g_free);
   g_clear_pointer(&self->service_owner, g_free);
-  self->was_away = false;
+  self->was_away = self->reopen_called = false;
 }

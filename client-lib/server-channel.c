@@ -20,14 +20,15 @@ static void open_channel(WsServer *self, GCancellable *cancellable, GAsyncReadyC
   ws_server_call(self, "OpenChannel", NULL, "(h)", NULL, cancellable, callback, user);
 }
 
-/* False and an error when there is none. */
+/* False and an error when there is none. With `self` NULL nobody wants it any more. */
 static bool open_channel_finish(WsServer *self, GObject *source, GAsyncResult *result, GError **error) {
   g_autoptr(GUnixFDList) fds = NULL;
   g_autoptr(GVariant) reply = ws_server_call_finish(source, &fds, result, error);
-  int fd = reply != NULL ? take_descriptor(reply, fds, error) : -1;
+  int fd = reply != NULL && self != NULL ? take_descriptor(reply, fds, error) : -1;
   if (fd < 0)
     return false;
   self->delivery = ws_channel_delivery_new(self, fd);
+  self->opened_at = g_get_monotonic_time();
   return true;
 }
 
@@ -82,11 +83,10 @@ static gboolean on_try_again(gpointer user) {
 }
 
 /* The service has not noticed yet that the worker died, or is busy with it. */
-static void try_again_later(WsServer *self, const GError *error) {
+static void try_again_later(WsServer *self, const char *why) {
   if (self->reopen_tries++ >= WS_REOPEN_TRIES) {
-    g_autofree char *why = g_strdup_printf("the channel cannot be opened again: %s", error->message);
-    ws_server_tell(self, "Stop", NULL);
-    ws_server_on_lost(self, why);
+    g_autofree char *text = g_strdup_printf("the channel cannot be opened again: %s", why);
+    ws_server_on_lost(self, text);
     return;
   }
   guint delay = MIN(WS_REOPEN_FIRST_MS << (self->reopen_tries - 1), WS_REOPEN_LAST_MS);
@@ -96,21 +96,22 @@ static void try_again_later(WsServer *self, const GError *error) {
 }
 
 static void on_reopened(GObject *source, GAsyncResult *result, gpointer user) {
-  g_autoptr(WsServer) self = user;
+  bool matters;
+  g_autoptr(WsServer) self = ws_server_answered(user, &matters);
   g_autoptr(GError) error = NULL;
-  self->reopen_called = false;
-  if (open_channel_finish(self, source, result, &error)) {
-    self->reopen_tries = 0;
+  if (matters)
+    self->reopen_called = false;
+  if (open_channel_finish(matters && self->delivery == NULL ? self : NULL, source, result, &error) || !matters)
     return;
-  }
-  if (self->state != WS_SERVER_STATE_RUNNING || g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
+  if (error == NULL || self->state != WS_SERVER_STATE_RUNNING ||
+      g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   if (g_dbus_connection_is_closed(self->bus))
     ws_server_on_lost(self, "the bus went away, and the server with it");
   else if (ws_server_is_forgotten(error))
     ws_server_on_lost(self, error->message);
   else if (self->service_owner != NULL)
-    try_again_later(self, error);
+    try_again_later(self, error->message);
   else /* as soon as it comes back */
     ws_server_wait_for_service(self, WS_AWAY_ENDED_MS);
 }
@@ -120,8 +121,9 @@ void ws_server_reopen(WsServer *self) {
       self->state != WS_SERVER_STATE_RUNNING)
     return;
   self->reopen_called = true;
+  self->reopen_tries += self->reopen_tries == 0; /* the first is at once */
   g_main_context_push_thread_default(self->context);
-  open_channel(self, self->calls, on_reopened, g_object_ref(self));
+  open_channel(self, self->calls, on_reopened, ws_server_asks(self));
   g_main_context_pop_thread_default(self->context);
 }
 
@@ -129,8 +131,16 @@ void ws_server_on_delivery_ended(WsServer *self, bool broken, const char *reason
   if (broken && self->state == WS_SERVER_STATE_RUNNING) {
     self->fails = true;
     ws_server_set_state(self, WS_SERVER_STATE_STOPPING);
+    ws_server_call_stop(self);
     ws_server_take_error(self, WS_ERROR_FAILED, reason);
   }
   ws_server_finish_stop(self);
-  ws_server_reopen(self);
+  if (self->state != WS_SERVER_STATE_RUNNING || self->delivery != NULL)
+    return;
+  if (g_get_monotonic_time() - self->opened_at > WS_REOPEN_STEADY_MS * G_TIME_SPAN_MILLISECOND)
+    self->reopen_tries = 0;
+  if (self->reopen_tries == 0)
+    ws_server_reopen(self);
+  else if (self->reopening == NULL)
+    try_again_later(self, "its worker ends again and again");
 }

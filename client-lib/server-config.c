@@ -86,12 +86,31 @@ static gboolean open_file(const char *option, const char *path, GUnixFDList *fil
   return *index >= 0;
 }
 
+/* GVariant takes nothing else, and the service could not say what is wrong with it. */
+static gboolean check_text(const char *option, const char *text, GError **error) {
+  if (g_utf8_validate(text, -1, NULL))
+    return TRUE;
+  g_set_error(error, WS_ERROR, WS_ERROR_INVALID_ARGUMENT, "%s: is not UTF-8", option);
+  return FALSE;
+}
+
+static GVariant *text_to_variant(const char *option, const char *text, GError **error) {
+  return text != NULL && check_text(option, text, error) ? g_variant_new_string(text) : NULL;
+}
+
+static GVariant *texts_to_variant(const char *option, char **texts, GError **error) {
+  for (char **text = texts; text != NULL && *text != NULL; text++)
+    if (!check_text(option, *text, error))
+      return NULL;
+  return texts != NULL ? g_variant_new_strv((const char *const *)texts, -1) : NULL;
+}
+
 /* The value as the bus has it; NULL where it is absent, or (with an error) cannot be had. */
 static GVariant *to_variant(guint property, const GValue *value, GUnixFDList *files, GError **error) {
   gint index;
   switch (options[property].kind) {
   case KIND_STRING:
-    return g_value_get_string(value) != NULL ? g_variant_new_string(g_value_get_string(value)) : NULL;
+    return text_to_variant(options[property].option, g_value_get_string(value), error);
   case KIND_PORT: /* beyond 65535 it is the service's to say so */
     return g_variant_new_uint32(g_value_get_uint(value));
   case KIND_UINT:
@@ -101,7 +120,7 @@ static GVariant *to_variant(guint property, const GValue *value, GUnixFDList *fi
   case KIND_BOOLEAN:
     return g_variant_new_boolean(g_value_get_boolean(value));
   case KIND_STRINGS:
-    return g_value_get_boxed(value) != NULL ? g_variant_new_strv(g_value_get_boxed(value), -1) : NULL;
+    return texts_to_variant(options[property].option, g_value_get_boxed(value), error);
   case KIND_FILE:
     if (g_value_get_string(value) == NULL ||
         !open_file(options[property].option, g_value_get_string(value), files, &index, error))

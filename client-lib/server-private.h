@@ -33,6 +33,7 @@ struct _WsServer {
   char *path;          /* its object on the bus; NULL before the first start, and when the service has forgotten it */
   char *service_owner; /* unique name of the service, whose signals count */
   guint subscription, watch;
+  guint object;  /* counts the objects it has had: answers about an earlier one do not matter */
   bool was_away; /* the service has left the bus */
   GSource *away; /* until it counts as gone for good */
 
@@ -52,16 +53,20 @@ struct _WsServer {
   guint64 events_handled;      /* event signals since CreateServer ... */
   guint64 events_acknowledged; /* ... and of those: reported to the service */
   guint emitting;              /* handlers of the app are running */
+  bool disposed;
 
   GCancellable *calls;  /* of everything that is to end with this object */
+  struct start *start;  /* while it starts, or the last steps of that are being undone */
   GQueue stops;         /* GTask of each ws_server_stop_async() that has not completed */
   bool start_called;    /* Start is under way on the bus */
   bool start_cancelled; /* and Stop behind it */
+  bool start_unwanted;  /* no further step is taken */
   bool remote_stopped;  /* the service says that it has stopped */
   bool fails;           /* and that will have been a failure */
   GSource *reopening;   /* another try to open a channel, some time later */
   bool reopen_called;   /* OpenChannel is under way on the bus */
-  guint reopen_tries;
+  guint reopen_tries;   /* in a row */
+  gint64 opened_at;     /* the last channel: monotonic time */
 };
 
 /* --- server.c: what a delivery reports --- */
@@ -91,6 +96,10 @@ void ws_server_on_remote_state(WsServer *self, const char *state);
 void ws_server_on_lost(WsServer *self, const char *why);
 /* The end of a run, if everything about it is over. */
 void ws_server_finish_stop(WsServer *self);
+/* Has the service stop it. */
+void ws_server_call_stop(WsServer *self);
+/* Whoever waits for a start or stop no longer does. */
+void ws_server_return_all(WsServer *self);
 
 /* --- server-channel.c --- */
 
@@ -111,6 +120,10 @@ void ws_server_call(WsServer *self, const char *method, GVariant *arguments, con
 GVariant *ws_server_call_finish(GObject *source, GUnixFDList **fds, GAsyncResult *result, GError **error);
 /* Whether the service has said that it does not know the object: to be asked of an error of the function before. */
 bool ws_server_is_forgotten(const GError *error);
+/* User data of a call about the object that the server has now. It holds a reference to the server. */
+gpointer ws_server_asks(WsServer *self);
+/* The server (transfer full), once for each of them. *matters: it still has that object. */
+WsServer *ws_server_answered(gpointer asked, bool *matters);
 /* Without an answer. */
 void ws_server_tell(WsServer *self, const char *method, GVariant *arguments);
 /* From now on `path` is its object. */
@@ -120,7 +133,7 @@ void ws_server_detach_bus(WsServer *self);
 void ws_server_wait_for_service(WsServer *self, guint milliseconds);
 /* Asks for the properties of the object. */
 void ws_server_ask_properties(WsServer *self, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user);
-/* Takes the answer, and returns the state it tells; NULL and an error. */
+/* Takes the answer, and returns the state it tells; NULL and an error. With `self` NULL it matters to nobody. */
 char *ws_server_take_properties(WsServer *self, GObject *source, GAsyncResult *result, GError **error);
 
 /* --- The two deliveries --- */
@@ -131,6 +144,12 @@ void ws_channel_delivery_set_paused(struct ws_delivery *delivery, bool paused);
 
 struct ws_delivery *ws_signal_delivery_new(WsServer *server);
 void ws_signal_delivery_set_paused(struct ws_delivery *delivery, bool paused);
+/* Whether events wait in it, because the app has paused. */
+bool ws_signal_delivery_holds_events(const struct ws_delivery *delivery);
+/* From now on the app's word counts for how much is on the way to it, and not that of its bus connection. */
+void ws_signal_delivery_begin(struct ws_delivery *delivery);
+/* The service is back: calls that it did not answer are made again. */
+void ws_signal_delivery_call_again(struct ws_delivery *delivery);
 /* A signal of the server's object. */
 void ws_signal_delivery_take(struct ws_delivery *delivery, const char *name, GVariant *arguments);
 bool ws_delivery_is_channel(const struct ws_delivery *delivery);

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Starting and stopping. */
-#include "client-lib/error-private.h"
 #include "client-lib/limits.h"
 #include "client-lib/server-config-private.h"
 #include "client-lib/server-private.h"
@@ -9,17 +8,25 @@
 
 /* --- The end of a run --- */
 
-static void return_stops(WsServer *self) {
+/* Callbacks may ask for the next stop, which is about another run. */
+static GQueue take_stops(WsServer *self) {
+  GQueue stops = self->stops;
+  g_queue_init(&self->stops);
+  return stops;
+}
+
+static void return_stops(GQueue stops) {
   GTask *task;
-  while ((task = g_queue_pop_head(&self->stops)) != NULL) {
+  while ((task = g_queue_pop_head(&stops)) != NULL) {
     g_task_return_boolean(task, TRUE);
     g_object_unref(task);
   }
 }
 
-/* Signals are over when the service says so; a channel has its own end, before which events are still to come. */
+/* Signals are over when the service says so, unless the app has paused; a channel has its own end, before which events are still to come. */
 static bool has_told_everything(const WsServer *self) {
-  return self->delivery == NULL || !ws_delivery_is_channel(self->delivery);
+  return self->delivery == NULL ||
+         (!ws_delivery_is_channel(self->delivery) && !ws_signal_delivery_holds_events(self->delivery));
 }
 
 void ws_server_finish_stop(WsServer *self) {
@@ -29,8 +36,9 @@ void ws_server_finish_stop(WsServer *self) {
   self->remote_stopped = self->fails = false;
   ws_server_lose_connections(self);
   ws_server_drop_delivery(self);
+  GQueue stops = take_stops(self);
   ws_server_set_state(self, fails ? WS_SERVER_STATE_FAILED : WS_SERVER_STATE_STOPPED);
-  return_stops(self);
+  return_stops(stops);
 }
 
 void ws_server_on_remote_state(WsServer *self, const char *state) {
@@ -41,186 +49,283 @@ void ws_server_on_remote_state(WsServer *self, const char *state) {
     ws_server_stop_reopening(self);
     ws_server_set_state(self, WS_SERVER_STATE_STOPPING);
   }
-  if (self->state != WS_SERVER_STATE_STOPPING || (!stopped && !failed))
+  if (self->state != WS_SERVER_STATE_STOPPING || self->start != NULL || (!stopped && !failed))
     return;
   self->remote_stopped = true;
   self->fails = self->fails || failed;
   ws_server_finish_stop(self);
 }
 
-void ws_server_on_lost(WsServer *self, const char *why) {
-  bool was_wanted = self->state == WS_SERVER_STATE_RUNNING;
-  g_autofree char *text = g_strdup(why);
+/* Whatever the object was about is over, on the bus too. */
+static void let_go_of_object(WsServer *self) {
   ws_server_stop_reopening(self);
   ws_server_lose_connections(self);
   ws_server_drop_delivery(self);
   ws_server_detach_bus(self);
-  if (self->state == WS_SERVER_STATE_STARTING)
+}
+
+void ws_server_on_lost(WsServer *self, const char *why) {
+  G_GNUC_UNUSED g_autoptr(WsServer) kept = g_object_ref(self);
+  bool was_wanted = self->state == WS_SERVER_STATE_RUNNING;
+  bool fails = was_wanted || self->fails || self->state == WS_SERVER_STATE_FAILED;
+  g_autofree char *text = g_strdup(why);
+  if (self->start != NULL)
     return; /* which fails by itself */
+  let_go_of_object(self);
   self->remote_stopped = self->fails = false;
-  if (self->state != WS_SERVER_STATE_FAILED)
-    ws_server_set_state(self, was_wanted ? WS_SERVER_STATE_FAILED : WS_SERVER_STATE_STOPPED);
-  return_stops(self);
+  GQueue stops = take_stops(self);
+  ws_server_set_state(self, fails ? WS_SERVER_STATE_FAILED : WS_SERVER_STATE_STOPPED);
+  return_stops(stops);
   if (was_wanted)
     ws_server_take_error(self, WS_ERROR_FAILED, text);
 }
 
 /* --- Start --- */
 
-/* Data of the task. */
+/*
+ * From ws_server_start_async() to its last step. Steps are not cancelled, since nobody would know then what they have done: whoever cancels gets his answer at
+ * once, and what was done is undone when the step under way is over.
+ */
 struct start {
+  WsServer *server; /* a reference */
+  GTask *task;      /* NULL once it was answered */
   GVariant *arguments;
   GUnixFDList *files;
-  bool is_second; /* the service had forgotten the object: once more, with another */
+  GSource *cancelled;
+  GCancellable *steps; /* for when the service does not answer, and nobody is there who would take the answer */
+  bool is_second;      /* the service had forgotten the object: once more, with another */
 };
 
-static void free_start(gpointer data) {
-  struct start *start = data;
-  g_variant_unref(start->arguments);
-  g_object_unref(start->files);
+static void create_object(struct start *start);
+
+static void answer_start(struct start *start, GError *error) {
+  g_autoptr(GTask) task = g_steal_pointer(&start->task);
+  if (start->cancelled != NULL)
+    g_source_destroy(start->cancelled);
+  g_clear_pointer(&start->cancelled, g_source_unref);
+  if (task == NULL)
+    g_clear_error(&error);
+  else if (error != NULL)
+    g_task_return_error(task, error);
+  else
+    g_task_return_boolean(task, TRUE);
+}
+
+static void end_start(struct start *start) {
+  WsServer *self = start->server;
+  self->start = NULL;
+  self->start_called = self->start_unwanted = false;
+}
+
+static void free_start(struct start *start) {
+  g_clear_object(&start->task);
+  g_clear_pointer(&start->arguments, g_variant_unref);
+  g_clear_object(&start->files);
+  g_object_unref(start->steps);
+  g_object_unref(start->server);
   g_free(start);
 }
 
-static void create_object(GTask *task);
-static void stop_on_bus(WsServer *self);
-
-/* Takes the task. */
-static void fail_start(GTask *task, GError *error) {
-  g_autoptr(WsServer) self = g_object_ref(g_task_get_source_object(task));
+/* A start that has failed leaves nothing behind: neither an object, nor a channel that a worker may have had. */
+static void fail_start(struct start *start, GError *error) {
+  WsServer *self = start->server;
   bool waits = self->start_cancelled && self->path != NULL; /* for the answer to Stop, which comes behind this */
-  self->start_called = false;
+  GQueue stops = G_QUEUE_INIT;
+  end_start(start);
+  if (!waits) {
+    self->start_cancelled = self->remote_stopped = false;
+    let_go_of_object(self);
+    stops = take_stops(self);
+  }
   ws_server_set_state(self, waits ? WS_SERVER_STATE_STOPPING : WS_SERVER_STATE_STOPPED);
-  g_task_return_error(task, error);
-  g_object_unref(task);
-  if (!waits)
-    return_stops(self);
+  answer_start(start, error);
+  return_stops(stops);
+  free_start(start);
+}
+
+static void fail_unwanted(struct start *start) {
+  fail_start(start, g_error_new_literal(WS_ERROR, WS_ERROR_SHUTTING_DOWN, "the server was stopped while it started"));
 }
 
 /* Whether the next step may be taken; else the start has failed. */
-static bool may_go_on(GTask *task) {
-  WsServer *self = g_task_get_source_object(task);
-  if (g_queue_is_empty(&self->stops))
+static bool may_go_on(struct start *start) {
+  if (!start->server->start_unwanted && !start->server->disposed)
     return true;
-  fail_start(task, g_error_new_literal(WS_ERROR, WS_ERROR_SHUTTING_DOWN, "the server was stopped while it started"));
+  fail_unwanted(start);
   return false;
 }
 
+/* What it serves is over before anybody was told that it serves: Stop is under way. */
+static void stop_started(struct start *start) {
+  WsServer *self = start->server;
+  self->start_cancelled = false; /* there is a run, and it has an end */
+  end_start(start);
+  ws_server_set_state(self, WS_SERVER_STATE_STOPPING);
+  answer_start(start, g_error_new_literal(WS_ERROR, WS_ERROR_SHUTTING_DOWN, "the server was stopped while it started"));
+  free_start(start);
+  ws_server_finish_stop(self);
+}
+
 static void on_started_properties(GObject *source, GAsyncResult *result, gpointer user) {
-  g_autoptr(GTask) task = user;
-  WsServer *self = g_task_get_source_object(task);
-  g_autoptr(GError) error = NULL;
+  struct start *start = user;
+  g_autoptr(WsServer) self = g_object_ref(start->server);
+  GError *error = NULL;
   g_autofree char *state = ws_server_take_properties(self, source, result, &error);
-  if (state == NULL) /* it runs all the same, so it is stopped again */
-    ws_server_tell(self, "Stop", NULL);
-  if (state == NULL) {
-    fail_start(g_steal_pointer(&task), g_steal_pointer(&error));
+  if (state == NULL || self->disposed) {
+    self->start_cancelled = false; /* with its object the server goes, too */
+    fail_start(start, error);
     return;
   }
-  self->start_called = self->start_cancelled = self->remote_stopped = self->fails = false;
-  ws_server_set_state(self, WS_SERVER_STATE_RUNNING);
-  g_task_return_boolean(task, TRUE);
-  if (!g_queue_is_empty(&self->stops)) { /* Stop came too late to cancel it */
-    ws_server_set_state(self, WS_SERVER_STATE_STOPPING);
-    stop_on_bus(self);
-  } else {
-    ws_server_on_remote_state(self, state);
-    ws_server_reopen(self); /* if its worker has died already */
+  if (self->start_unwanted) {
+    stop_started(start);
+    return;
   }
+  end_start(start);
+  self->remote_stopped = self->fails = false;
+  ws_server_set_state(self, WS_SERVER_STATE_RUNNING);
+  answer_start(start, NULL);
+  free_start(start);
+  ws_server_on_remote_state(self, state);
+  ws_server_reopen(self); /* if its worker has died already */
+}
+
+/* True when the service did not know the object, and another one is being made. */
+static bool begin_again(struct start *start, GError *error) {
+  if (!ws_server_is_forgotten(error) || start->is_second || start->server->start_unwanted)
+    return false;
+  g_error_free(error);
+  start->is_second = true;
+  start->server->start_called = false;
+  let_go_of_object(start->server);
+  create_object(start);
+  return true;
 }
 
 static void on_started(GObject *source, GAsyncResult *result, gpointer user) {
-  GTask *task = user;
-  WsServer *self = g_task_get_source_object(task);
-  struct start *start = g_task_get_task_data(task);
+  struct start *start = user;
   GError *error = NULL;
   g_autoptr(GVariant) reply = ws_server_call_finish(source, NULL, result, &error);
-  if (reply != NULL) {
-    ws_server_ask_properties(self, g_task_get_cancellable(task), on_started_properties, task);
-    return;
-  }
-  if (ws_server_is_forgotten(error) && !start->is_second) {
-    g_error_free(error);
-    start->is_second = true;
-    ws_server_on_lost(self, "forgotten");
-    create_object(task);
-    return;
-  }
-  if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
-    ws_server_tell(self, "Stop", NULL);
-  fail_start(task, error);
+  if (reply != NULL && !start->server->disposed)
+    ws_server_ask_properties(start->server, start->steps, on_started_properties, start);
+  else if (reply != NULL)
+    fail_unwanted(start);
+  else if (!begin_again(start, error))
+    fail_start(start, error);
 }
 
 static void on_delivery_opened(gpointer user, GError *error) {
-  GTask *task = user;
-  WsServer *self = g_task_get_source_object(task);
-  struct start *start = g_task_get_task_data(task);
-  if (error != NULL && ws_server_is_forgotten(error) && !start->is_second) {
-    g_error_free(error);
-    start->is_second = true;
-    ws_server_on_lost(self, "forgotten");
-    create_object(task);
-    return;
-  }
+  struct start *start = user;
+  WsServer *self = start->server;
   if (error != NULL) {
-    fail_start(task, error);
+    if (!begin_again(start, error))
+      fail_start(start, error);
     return;
   }
-  if (!may_go_on(task))
+  if (!may_go_on(start))
     return;
+  if (self->delivery != NULL && !ws_delivery_is_channel(self->delivery))
+    ws_signal_delivery_begin(self->delivery);
   self->start_called = true;
-  ws_server_call(self, "Start", start->arguments, "()", start->files, g_task_get_cancellable(task), on_started, task);
+  ws_server_call(self, "Start", start->arguments, "()", start->files, start->steps, on_started, start);
 }
 
-static void open_delivery(GTask *task) {
-  if (may_go_on(task))
-    ws_server_open_delivery(g_task_get_source_object(task), g_task_get_cancellable(task), on_delivery_opened, task);
+static void open_delivery(struct start *start) {
+  if (may_go_on(start))
+    ws_server_open_delivery(start->server, start->steps, on_delivery_opened, start);
 }
 
 static void on_created(GObject *source, GAsyncResult *result, gpointer user) {
-  GTask *task = user;
-  WsServer *self = g_task_get_source_object(task);
+  struct start *start = user;
   GError *error = NULL;
   const char *path;
   g_autoptr(GVariant) reply = ws_server_call_finish(source, NULL, result, &error);
   if (reply == NULL) {
-    fail_start(task, error);
+    fail_start(start, error);
     return;
   }
   g_variant_get(reply, "(&o)", &path);
-  ws_server_attach_bus(self, path);
-  open_delivery(task);
+  ws_server_attach_bus(start->server, path);
+  open_delivery(start);
 }
 
-static void create_object(GTask *task) {
-  WsServer *self = g_task_get_source_object(task);
+static void create_object(struct start *start) {
+  WsServer *self = start->server;
   if (self->path != NULL) {
-    open_delivery(task);
+    open_delivery(start);
     return;
   }
   g_dbus_connection_call_with_unix_fd_list(self->bus, WS_SERVICE, WS_MANAGER_PATH, WS_MANAGER_INTERFACE, "CreateServer",
                                            NULL, G_VARIANT_TYPE("(o)"), G_DBUS_CALL_FLAGS_NONE, WS_CALL_TIMEOUT_MS,
-                                           NULL, g_task_get_cancellable(task), on_created, task);
+                                           NULL, start->steps, on_created, start);
 }
 
 static void on_bus(GObject *source, GAsyncResult *result, gpointer user) {
-  GTask *task = user;
-  WsServer *self = g_task_get_source_object(task);
+  struct start *start = user;
+  WsServer *self = start->server;
   GError *error = NULL;
   (void)source;
   self->bus = g_bus_get_finish(result, &error);
   self->bus_is_ours = true;
   if (self->bus == NULL)
-    fail_start(task, error);
-  else if (may_go_on(task))
-    create_object(task);
+    fail_start(start, error);
+  else if (may_go_on(start))
+    create_object(start);
 }
 
 static bool may_start(WsServer *self, GTask *task) {
-  if (self->state == WS_SERVER_STATE_STOPPED || self->state == WS_SERVER_STATE_FAILED)
+  if (g_task_return_error_if_cancelled(task))
+    return false;
+  if (!self->disposed && (self->state == WS_SERVER_STATE_STOPPED || self->state == WS_SERVER_STATE_FAILED))
     return true;
   g_task_return_new_error(task, WS_ERROR, WS_ERROR_ALREADY_RUNNING,
                           "the server runs already, or is about to start or stop: stop it first");
   return false;
+}
+
+/* What is left of a start that is not wanted any more goes on in the background. */
+static void give_up_start(WsServer *self) {
+  if (self->start_called && !self->start_cancelled)
+    ws_server_call_stop(self);
+  self->start_cancelled = self->start_called;
+  self->start_unwanted = true;
+}
+
+static gboolean on_start_cancelled(GCancellable *cancellable, gpointer user) {
+  struct start *start = user;
+  g_autoptr(WsServer) self = g_object_ref(start->server);
+  (void)cancellable;
+  give_up_start(self);
+  ws_server_set_state(self, WS_SERVER_STATE_STOPPING);
+  answer_start(start, g_error_new_literal(G_IO_ERROR, G_IO_ERROR_CANCELLED, "the start was cancelled"));
+  return G_SOURCE_REMOVE;
+}
+
+static void watch_start(struct start *start, GCancellable *cancellable) {
+  if (cancellable == NULL)
+    return;
+  start->cancelled = g_cancellable_source_new(cancellable);
+  g_source_set_callback(start->cancelled, G_SOURCE_FUNC(on_start_cancelled), start, NULL);
+  g_source_attach(start->cancelled, g_task_get_context(start->task));
+}
+
+/* The system bus may have gone and come since the last start; a bus that the app gave is the app's to replace. */
+static void forget_closed_bus(WsServer *self) {
+  if (!self->bus_is_ours || self->bus == NULL || !g_dbus_connection_is_closed(self->bus))
+    return;
+  let_go_of_object(self);
+  g_clear_object(&self->bus);
+}
+
+static void begin_start(struct start *start) {
+  WsServer *self = start->server;
+  self->start = start;
+  self->reopen_tries = 0;
+  forget_closed_bus(self);
+  ws_server_set_state(self, WS_SERVER_STATE_STARTING);
+  if (self->bus != NULL)
+    create_object(start);
+  else
+    g_bus_get(G_BUS_TYPE_SYSTEM, start->steps, on_bus, start);
 }
 
 void ws_server_start_async(WsServer *self, WsServerConfig *config, GCancellable *cancellable,
@@ -238,17 +343,18 @@ void ws_server_start_async(WsServer *self, WsServerConfig *config, GCancellable 
     g_task_return_error(task, error);
     return;
   }
-  struct start *start = g_new(struct start, 1);
-  *start = (struct start){g_variant_ref_sink(arguments), g_steal_pointer(&files), false};
-  g_task_set_task_data(task, start, free_start);
   g_object_get(config, "max-message-size", &self->max_message, NULL);
-  ws_server_set_state(self, WS_SERVER_STATE_STARTING);
-  if (self->bus_is_ours && self->bus != NULL && g_dbus_connection_is_closed(self->bus))
-    g_clear_object(&self->bus);
-  if (self->bus != NULL)
-    create_object(g_steal_pointer(&task));
-  else
-    g_bus_get(G_BUS_TYPE_SYSTEM, cancellable, on_bus, g_steal_pointer(&task));
+  g_task_set_check_cancellable(task, FALSE); /* a server that runs was not cancelled */
+  struct start *start = g_new(struct start, 1);
+  *start = (struct start){g_object_ref(self),
+                          g_steal_pointer(&task),
+                          g_variant_ref_sink(arguments),
+                          g_steal_pointer(&files),
+                          NULL,
+                          g_cancellable_new(),
+                          false};
+  watch_start(start, cancellable);
+  begin_start(start);
 }
 
 gboolean ws_server_start_finish(WsServer *self, GAsyncResult *result, GError **error) {
@@ -262,25 +368,51 @@ static void on_done(GObject *source, GAsyncResult *result, gpointer user) {
   *place = g_object_ref(result);
 }
 
+static gboolean on_undone_too_late(gpointer user) {
+  g_cancellable_cancel(user);
+  return G_SOURCE_REMOVE;
+}
+
+/* Steps of a start that was cancelled would never be taken in a main context that nobody runs. A service that does not answer is not waited for. */
+static void finish_steps(WsServer *self, GMainContext *context) {
+  if (self->start == NULL)
+    return;
+  g_autoptr(GSource) timeout = g_timeout_source_new(WS_UNDO_MS);
+  g_source_set_callback(timeout, on_undone_too_late, g_object_ref(self->start->steps), g_object_unref);
+  g_source_attach(timeout, context);
+  while (self->start != NULL)
+    g_main_context_iteration(context, TRUE);
+  g_source_destroy(timeout);
+}
+
 gboolean ws_server_start(WsServer *self, WsServerConfig *config, GCancellable *cancellable, GError **error) {
   g_return_val_if_fail(WS_IS_SERVER(self), FALSE);
   g_autoptr(GMainContext) context = g_main_context_new();
   g_autoptr(GAsyncResult) result = NULL;
+  g_object_freeze_notify(G_OBJECT(self));
   g_main_context_push_thread_default(context);
   ws_server_start_async(self, config, cancellable, on_done, &result);
   while (result == NULL)
     g_main_context_iteration(context, TRUE);
+  finish_steps(self, context);
   g_main_context_pop_thread_default(context);
-  return ws_server_start_finish(self, result, error);
+  gboolean started = ws_server_start_finish(self, result, error);
+  g_object_thaw_notify(G_OBJECT(self));
+  return started;
 }
 
 /* --- Stop --- */
 
 static void on_stopped(GObject *source, GAsyncResult *result, gpointer user) {
-  g_autoptr(WsServer) self = user;
+  bool matters;
+  g_autoptr(WsServer) self = ws_server_answered(user, &matters);
   g_autoptr(GError) error = NULL;
   g_autoptr(GVariant) reply = ws_server_call_finish(source, NULL, result, &error);
-  if (self->state != WS_SERVER_STATE_STOPPING)
+  if (matters && self->start != NULL) { /* a step in another main context has not been taken yet */
+    self->start_cancelled = false;
+    self->remote_stopped = true;
+  }
+  if (!matters || self->start != NULL || self->state != WS_SERVER_STATE_STOPPING)
     return;
   if (reply == NULL && !g_error_matches(error, WS_ERROR, WS_ERROR_NOT_RUNNING)) {
     ws_server_on_lost(self, error->message);
@@ -288,17 +420,31 @@ static void on_stopped(GObject *source, GAsyncResult *result, gpointer user) {
   }
   if (self->start_cancelled) { /* there was no run that could have an end */
     self->start_cancelled = false;
+    let_go_of_object(self);
+    self->fails = false;
+    GQueue stops = take_stops(self);
     ws_server_set_state(self, WS_SERVER_STATE_STOPPED);
-    return_stops(self);
+    return_stops(stops);
     return;
   }
   self->remote_stopped = true;
   ws_server_finish_stop(self);
 }
 
-static void stop_on_bus(WsServer *self) {
+void ws_server_call_stop(WsServer *self) {
   ws_server_stop_reopening(self);
-  ws_server_call(self, "Stop", NULL, "()", NULL, NULL, on_stopped, g_object_ref(self));
+  g_main_context_push_thread_default(self->context); /* which may be waited for later, and by somebody else */
+  ws_server_call(self, "Stop", NULL, "()", NULL, NULL, on_stopped, ws_server_asks(self));
+  g_main_context_pop_thread_default(self->context);
+}
+
+void ws_server_return_all(WsServer *self) {
+  GQueue stops = take_stops(self);
+  self->state = WS_SERVER_STATE_STOPPED;
+  if (self->start != NULL)
+    answer_start(self->start,
+                 g_error_new_literal(WS_ERROR, WS_ERROR_SHUTTING_DOWN, "the server was disposed of while it started"));
+  return_stops(stops);
 }
 
 /* Whoever asked no longer waits; the server stops all the same. */
@@ -332,17 +478,17 @@ static void watch_cancellable(GTask *task) {
 static void begin_stop(WsServer *self) {
   switch (self->state) {
   case WS_SERVER_STATE_STARTING:
-    if (self->start_called && !self->start_cancelled)
-      stop_on_bus(self);
-    self->start_cancelled = self->start_called;
+    give_up_start(self);
     return;
-  case WS_SERVER_STATE_FAILED: /* nothing is there any more */
+  case WS_SERVER_STATE_FAILED: { /* nothing is there any more */
+    GQueue stops = take_stops(self);
     ws_server_set_state(self, WS_SERVER_STATE_STOPPED);
-    return_stops(self);
+    return_stops(stops);
     return;
+  }
   case WS_SERVER_STATE_RUNNING:
+    ws_server_call_stop(self);
     ws_server_set_state(self, WS_SERVER_STATE_STOPPING);
-    stop_on_bus(self);
     return;
   default:
     return;
@@ -361,6 +507,7 @@ void ws_server_stop_async(WsServer *self, GCancellable *cancellable, GAsyncReady
   g_queue_push_tail(&self->stops, task);
   watch_cancellable(task);
   begin_stop(self);
+  ws_server_set_paused(self, FALSE); /* what is left is told before it is over */
 }
 
 gboolean ws_server_stop_finish(WsServer *self, GAsyncResult *result, GError **error) {

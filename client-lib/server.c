@@ -134,13 +134,27 @@ gboolean ws_server_get_paused(WsServer *self) {
 
 /* --- What a delivery reports --- */
 
+/* Whoever waits in a handler for the end of the server would wait for himself. */
+#define EMIT(self, signal, ...)                                                                                        \
+  do {                                                                                                                 \
+    (self)->emitting++;                                                                                                \
+    g_signal_emit(self, signals[signal], 0, __VA_ARGS__);                                                              \
+    (self)->emitting--;                                                                                                \
+  } while (0)
+
+static void notify(WsServer *self, guint property) {
+  self->emitting++;
+  g_object_notify_by_pspec(G_OBJECT(self), properties[property]);
+  self->emitting--;
+}
+
 void ws_server_set_state(WsServer *self, WsServerState state) {
   if (self->state == state)
     return;
   self->state = state;
   if (state == WS_SERVER_STATE_STOPPED || state == WS_SERVER_STATE_FAILED)
     ws_server_set_address(self, NULL, 0, false);
-  g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_STATE]);
+  notify(self, PROP_STATE);
 }
 
 void ws_server_set_address(WsServer *self, const char *ip, guint16 port, bool tls) {
@@ -150,8 +164,8 @@ void ws_server_set_address(WsServer *self, const char *ip, guint16 port, bool tl
   self->ip = g_strdup(ip);
   self->port = port;
   self->tls = tls;
-  g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_PORT]);
-  g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_URI]);
+  notify(self, PROP_PORT);
+  notify(self, PROP_URI);
 }
 
 void ws_server_take_connected(WsServer *self, WsConnection *connection, GHashTable *headers) {
@@ -159,7 +173,7 @@ void ws_server_take_connected(WsServer *self, WsConnection *connection, GHashTab
     g_error("no memory for a connection"); /* as GLib would */
   g_object_ref(connection);
   ws_connection_lend_headers(connection, headers);
-  g_signal_emit(self, signals[SIGNAL_CONNECT], 0, connection);
+  EMIT(self, SIGNAL_CONNECT, connection);
   ws_connection_lend_headers(connection, NULL);
   g_object_unref(connection);
   g_clear_pointer(&headers, g_hash_table_unref);
@@ -167,29 +181,35 @@ void ws_server_take_connected(WsServer *self, WsConnection *connection, GHashTab
 
 void ws_server_take_message(WsServer *self, WsConnection *connection, bool text, const guint8 *data, gsize length,
                             GBytes *bytes, struct ws_channel *channel) {
-  WsMessage *message = ws_message_lend(&self->message, text, data, length, bytes, channel);
+  WsMessage *message = g_steal_pointer(&self->message); /* a main loop inside of a handler needs another */
+  ws_message_lend(&message, text, data, length, bytes, channel);
+  self->emitting++;
   if (self->handler != NULL)
     self->handler(self, connection, message, self->handler_data);
   else
     g_signal_emit(self, signals[SIGNAL_MESSAGE_RECEIVE], 0, connection, message);
-  ws_message_settle(&self->message);
+  self->emitting--;
+  ws_message_settle(&message);
+  g_free(self->message);
+  self->message = message;
 }
 
 void ws_server_take_closed(WsServer *self, WsConnection *connection, guint16 code, const char *reason, bool clean) {
   wsc_id_table_remove(&self->connections, &connection->identified);
   ws_connection_take_closed(connection);
-  g_signal_emit(self, signals[SIGNAL_CLOSE], 0, connection, (guint)code, reason, (gboolean)clean);
+  EMIT(self, SIGNAL_CLOSE, connection, (guint)code, reason, (gboolean)clean);
   g_object_unref(connection);
 }
 
 void ws_server_take_drained(WsServer *self, WsConnection *connection) {
+  G_GNUC_UNUSED g_autoptr(WsConnection) kept = g_object_ref(connection);
   if (ws_connection_take_drained(connection))
-    g_signal_emit(self, signals[SIGNAL_DRAINED], 0, connection);
+    EMIT(self, SIGNAL_DRAINED, connection);
 }
 
 void ws_server_take_error(WsServer *self, WsError code, const char *text) {
   g_autoptr(GError) error = g_error_new_literal(WS_ERROR, (gint)code, text);
-  g_signal_emit(self, signals[SIGNAL_ERROR], 0, error);
+  EMIT(self, SIGNAL_ERROR, error);
 }
 
 /* One by one, since a handler may ask for those that are left. */
@@ -263,12 +283,14 @@ static void forget_connections(WsServer *self) {
 
 static void dispose(GObject *object) {
   WsServer *self = WS_SERVER(object);
+  self->disposed = true;
   g_cancellable_cancel(self->calls);
   ws_server_stop_reopening(self);
   forget_connections(self);
   ws_server_drop_delivery(self);
   ws_server_detach_bus(self);
   ws_server_set_message_handler(self, NULL, NULL, NULL);
+  ws_server_return_all(self);
   G_OBJECT_CLASS(ws_server_parent_class)->dispose(object);
 }
 

@@ -20,7 +20,9 @@ struct signal_delivery {
   GQueue held_back;     /* struct signal: while the app has paused */
   guint calls;          /* outstanding calls of Send and Broadcast */
   gsize waiting_octets; /* charged for all waiting messages */
-  GSource *acknowledge_later;
+  bool crowded;         /* somebody was refused because of these */
+  bool is_away;         /* the service has left the bus: nothing is called until it is back */
+  GSource *acknowledge_later, *resume_later;
 };
 
 struct signal {
@@ -39,11 +41,14 @@ struct signal_peer {
   bool blocked;    /* the service said WouldBlock; Drained follows */
   bool drained;    /* Drained came while a call was outstanding */
   bool refused;    /* the app was told to wait */
-  GVariant *close; /* arguments of Close, which goes behind what waits */
+  bool missed;     /* a broadcast has left out some, and this may be one of them */
+  GVariant *close; /* arguments of Close, which goes behind what waits, until it was called */
+  bool close_called;
   bool closing;
   bool hold;
 };
 
+static void make_ready(struct signal_peer *peer);
 static void send_next(struct signal_delivery *delivery);
 
 static gsize cost_of(GVariant *arguments) {
@@ -60,16 +65,23 @@ static void acknowledge(WsServer *server) {
   ws_server_tell(server, "Acknowledge", g_variant_new("(t)", server->events_handled));
 }
 
-static void forget_later(struct signal_delivery *delivery) {
-  if (delivery->acknowledge_later == NULL)
+static void forget_later(GSource **later) {
+  if (*later == NULL)
     return;
-  g_source_destroy(delivery->acknowledge_later);
-  g_clear_pointer(&delivery->acknowledge_later, g_source_unref);
+  g_source_destroy(*later);
+  g_clear_pointer(later, g_source_unref);
+}
+
+static void do_later(struct signal_delivery *delivery, GSource **later, gint priority, GSourceFunc what) {
+  *later = g_idle_source_new();
+  g_source_set_priority(*later, priority);
+  g_source_set_callback(*later, what, delivery, NULL);
+  g_source_attach(*later, delivery->server->context);
 }
 
 static gboolean acknowledge_when_idle(gpointer user) {
   struct signal_delivery *delivery = user;
-  forget_later(delivery);
+  forget_later(&delivery->acknowledge_later);
   acknowledge(delivery->server);
   return G_SOURCE_REMOVE;
 }
@@ -85,12 +97,20 @@ static void acknowledge_soon(struct signal_delivery *delivery) {
   }
   if (delivery->acknowledge_later != NULL || server->events_handled == server->events_acknowledged)
     return;
-  delivery->acknowledge_later = g_idle_source_new();
-  g_source_set_callback(delivery->acknowledge_later, acknowledge_when_idle, delivery, NULL);
-  g_source_attach(delivery->acknowledge_later, server->context);
+  do_later(delivery, &delivery->acknowledge_later, G_PRIORITY_DEFAULT_IDLE, acknowledge_when_idle);
+}
+
+void ws_signal_delivery_begin(struct ws_delivery *base) {
+  WsServer *server = ((struct signal_delivery *)base)->server;
+  ws_server_tell(server, "Acknowledge", g_variant_new("(t)", server->events_acknowledged = server->events_handled));
 }
 
 /* --- One peer --- */
+
+/* It may be back already, if the bus was slow to tell. */
+static void note_absence(struct signal_delivery *delivery) {
+  delivery->is_away = delivery->server->service_owner == NULL;
+}
 
 static void clear_peer(gpointer data) {
   struct signal_peer *peer = data;
@@ -115,19 +135,28 @@ static void drop_all(struct signal_peer *peer) {
     drop_first(peer);
 }
 
+/* Reply to Close. Closed tells the rest, unless the service was not there to hear it. */
 static void on_closing(GObject *source, GAsyncResult *result, gpointer user) {
-  g_autoptr(GVariant) reply = ws_server_call_finish(source, NULL, result, NULL);
-  (void)reply; /* Closed tells the rest */
-  (void)user;
+  struct signal_peer *peer = user;
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GVariant) reply = ws_server_call_finish(source, NULL, result, &error);
+  peer->close_called = false;
+  if (peer->connection != NULL && reply == NULL && ws_error_is_absence(error))
+    note_absence(peer->delivery);
+  else
+    g_clear_pointer(&peer->close, g_variant_unref);
+  if (peer->connection != NULL)
+    make_ready(peer);
+  unref_peer(peer);
 }
 
 static void call_close(struct signal_peer *peer) {
   WsServer *server = peer->delivery->server;
-  g_autoptr(GVariant) arguments = g_steal_pointer(&peer->close);
-  if (server->path == NULL)
+  if (peer->close_called || peer->delivery->is_away || server->path == NULL)
     return;
+  peer->close_called = true;
   g_main_context_push_thread_default(server->context);
-  ws_server_call(server, "Close", arguments, "()", NULL, NULL, on_closing, NULL);
+  ws_server_call(server, "Close", peer->close, "()", NULL, NULL, on_closing, g_rc_box_acquire(peer));
   g_main_context_pop_thread_default(server->context);
 }
 
@@ -146,11 +175,28 @@ static void make_ready(struct signal_peer *peer) {
 
 /* Tells the app that there is room again, if it was refused. */
 static void tell_room(struct signal_peer *peer) {
-  if (!peer->refused || peer->connection == NULL || peer->blocked ||
+  if (!peer->refused || peer->connection == NULL || peer->blocked || peer->delivery->crowded ||
       peer->charged - peer->written >= WS_SIGNALS_PEER_LOW)
     return;
   peer->refused = false;
   ws_server_take_drained(peer->delivery->server, peer->connection);
+}
+
+static struct signal_peer *link_of(struct signal_delivery *delivery, const WsConnection *connection) {
+  return connection->delivery == &delivery->base ? connection->link : NULL;
+}
+
+/* The same for all, when it was because of what waits for all of them. The caller keeps the delivery. */
+static void tell_all_room(struct signal_delivery *delivery) {
+  if (!delivery->crowded || delivery->server == NULL || delivery->waiting_octets >= WS_SIGNALS_TOTAL_LOW)
+    return;
+  delivery->crowded = false;
+  g_autoptr(GPtrArray) all = ws_server_list_connections(delivery->server);
+  for (guint i = 0; i < all->len && delivery->server != NULL; i++) {
+    struct signal_peer *peer = link_of(delivery, g_ptr_array_index(all, i));
+    if (peer != NULL)
+      tell_room(peer);
+  }
 }
 
 /* Errors of which Closed, or the state of the server, tells. */
@@ -160,25 +206,31 @@ static bool is_over(const GError *error) {
          g_error_matches(error, WS_ERROR, WS_ERROR_SHUTTING_DOWN) || ws_server_is_forgotten(error);
 }
 
+/* The message stays the first one, unless it cannot be sent at all. */
 static void take_send_error(struct signal_peer *peer, const GError *error) {
   if (g_error_matches(error, WS_ERROR, WS_ERROR_WOULD_BLOCK)) {
     peer->blocked = !peer->drained;
     return;
   }
+  if (ws_error_is_absence(error)) {
+    note_absence(peer->delivery);
+    return;
+  }
   drop_all(peer);
-  if (!is_over(error))
+  ws_connection_take_lost(peer->connection, error);
+  if (!is_over(error) && peer->delivery->server != NULL)
     ws_server_take_error(peer->delivery->server, WS_ERROR_FAILED, error->message);
 }
 
 static void take_send_result(struct signal_peer *peer, bool sent, const GError *error) {
-  if (peer->connection == NULL)
+  if (peer->connection == NULL) {
     drop_all(peer);
-  else if (!sent)
+  } else if (!sent) {
     take_send_error(peer, error);
-  else
+  } else {
     drop_first(peer);
-  if (peer->connection != NULL)
     ws_connection_take_written(peer->connection);
+  }
 }
 
 /* Reply to Send. */
@@ -196,6 +248,7 @@ static void on_sent(GObject *source, GAsyncResult *result, gpointer user) {
     make_ready(peer);
     tell_room(peer);
   }
+  tell_all_room(delivery);
   if (delivery->server != NULL) {
     send_next(delivery);
     acknowledge_soon(delivery);
@@ -205,7 +258,8 @@ static void on_sent(GObject *source, GAsyncResult *result, gpointer user) {
 
 static void send_next(struct signal_delivery *delivery) {
   WsServer *server = delivery->server;
-  while (delivery->calls < WS_SIGNALS_CALLS_MAX && !g_queue_is_empty(&delivery->ready) && server->path != NULL) {
+  while (delivery->calls < WS_SIGNALS_CALLS_MAX && !delivery->is_away && !g_queue_is_empty(&delivery->ready) &&
+         server->path != NULL) {
     struct signal_peer *peer = g_queue_pop_head(&delivery->ready);
     peer->queued = false;
     if (g_queue_is_empty(&peer->waiting)) {
@@ -232,7 +286,9 @@ static GVariant *data_of(const WsMessage *message) {
 static enum ws_channel_result check_peer(struct signal_peer *peer) {
   if (peer->closing)
     return WS_CHANNEL_GONE;
-  if (peer->charged - peer->written < WS_SIGNALS_PEER_HIGH && peer->delivery->waiting_octets < WS_SIGNALS_TOTAL_HIGH)
+  if (peer->delivery->waiting_octets >= WS_SIGNALS_TOTAL_HIGH)
+    peer->delivery->crowded = true;
+  else if (peer->charged - peer->written < WS_SIGNALS_PEER_HIGH)
     return WS_CHANNEL_SENT;
   peer->refused = true;
   return WS_CHANNEL_WOULD_BLOCK;
@@ -255,27 +311,53 @@ static enum ws_channel_result send_message(WsConnection *connection, const WsMes
   return WS_CHANNEL_SENT;
 }
 
+/* A call of Broadcast. */
+struct broadcast {
+  struct signal_delivery *delivery; /* a reference */
+  GPtrArray *peers;                 /* references to those it goes to */
+};
+
+/* The service tells how many got it, and is about to tell Drained of each that did not. */
+static void mark_missed(const GPtrArray *peers, GVariant *reply) {
+  guint32 reached;
+  g_variant_get(reply, "(u)", &reached);
+  for (guint i = 0; i < peers->len && reached < peers->len; i++)
+    ((struct signal_peer *)g_ptr_array_index(peers, i))->missed = true;
+}
+
 static void on_broadcast(GObject *source, GAsyncResult *result, gpointer user) {
-  struct signal_delivery *delivery = user;
+  struct broadcast *call = user;
+  struct signal_delivery *delivery = call->delivery;
   g_autoptr(GError) error = NULL;
   g_autoptr(GVariant) reply = ws_server_call_finish(source, NULL, result, &error);
   g_autoptr(WsServer) server = delivery->server != NULL ? g_object_ref(delivery->server) : NULL;
   delivery->calls--;
-  if (server != NULL && reply == NULL && !is_over(error))
+  if (reply != NULL)
+    mark_missed(call->peers, reply);
+  else if (server != NULL && !is_over(error))
     ws_server_take_error(server, WS_ERROR_FAILED, error->message);
   if (delivery->server != NULL) {
     send_next(delivery);
     acknowledge_soon(delivery);
   }
+  g_ptr_array_unref(call->peers);
+  g_free(call);
   g_rc_box_release(delivery);
 }
 
-static void call_broadcast(struct signal_delivery *delivery, GVariantBuilder *targets, const WsMessage *message) {
+/* Takes the peers. */
+static void call_broadcast(struct signal_delivery *delivery, GPtrArray *peers, const WsMessage *message) {
   WsServer *server = delivery->server;
+  struct broadcast *call = g_new(struct broadcast, 1);
+  *call = (struct broadcast){g_rc_box_acquire(delivery), peers};
+  GVariantBuilder targets;
+  g_variant_builder_init(&targets, G_VARIANT_TYPE("at"));
+  for (guint i = 0; i < peers->len; i++)
+    g_variant_builder_add(&targets, "t", ((struct signal_peer *)g_ptr_array_index(peers, i))->id);
   delivery->calls++;
   g_main_context_push_thread_default(server->context);
-  ws_server_call(server, "Broadcast", g_variant_new("(atb@ay)", targets, (gboolean)message->text, data_of(message)),
-                 "(u)", NULL, NULL, on_broadcast, g_rc_box_acquire(delivery));
+  ws_server_call(server, "Broadcast", g_variant_new("(atb@ay)", &targets, (gboolean)message->text, data_of(message)),
+                 "(u)", NULL, NULL, on_broadcast, call);
   g_main_context_pop_thread_default(server->context);
 }
 
@@ -285,27 +367,22 @@ static enum ws_channel_result broadcast(struct ws_delivery *base, GPtrArray *con
   struct signal_delivery *delivery = (struct signal_delivery *)base;
   g_autoptr(GPtrArray) all =
       connections != NULL ? g_ptr_array_ref(connections) : ws_server_list_connections(delivery->server);
-  GVariantBuilder targets;
-  guint count = 0;
+  g_autoptr(GPtrArray) now = g_ptr_array_new_with_free_func(unref_peer);
   if (message->length > delivery->server->max_message)
     return WS_CHANNEL_TOO_BIG;
-  g_variant_builder_init(&targets, G_VARIANT_TYPE("at"));
   for (guint i = 0; i < all->len; i++) {
     WsConnection *connection = g_ptr_array_index(all, i);
-    struct signal_peer *peer = connection->delivery == base ? connection->link : NULL;
+    struct signal_peer *peer = link_of(delivery, connection);
     if (peer == NULL || peer->hold || check_peer(peer) != WS_CHANNEL_SENT)
       continue;
     *sent += 1;
-    if (g_queue_is_empty(&peer->waiting) && delivery->calls < WS_SIGNALS_CALLS_MAX) {
-      g_variant_builder_add(&targets, "t", peer->id);
-      count++;
-    } else {
+    if (g_queue_is_empty(&peer->waiting) && delivery->calls < WS_SIGNALS_CALLS_MAX && !delivery->is_away)
+      g_ptr_array_add(now, g_rc_box_acquire(peer));
+    else
       (void)send_message(connection, message, false);
-    }
   }
-  if (count > 0)
-    call_broadcast(delivery, &targets, message);
-  g_variant_builder_clear(&targets);
+  if (now->len > 0)
+    call_broadcast(delivery, g_steal_pointer(&now), message);
   return WS_CHANNEL_SENT;
 }
 
@@ -327,6 +404,10 @@ static enum ws_channel_result close_connection(WsConnection *connection, guint16
   return WS_CHANNEL_SENT;
 }
 
+static bool is_closing(WsConnection *connection) {
+  return ((struct signal_peer *)connection->link)->closing;
+}
+
 static guint64 get_sent(WsConnection *connection) {
   return ((struct signal_peer *)connection->link)->charged;
 }
@@ -339,7 +420,7 @@ static guint64 get_written(WsConnection *connection) {
 
 static struct signal_peer *peer_of(struct signal_delivery *delivery, guint64 id) {
   WsConnection *connection = ws_server_lookup(delivery->server, id);
-  return connection != NULL && connection->delivery == &delivery->base ? connection->link : NULL;
+  return connection != NULL ? link_of(delivery, connection) : NULL;
 }
 
 static void take_connect(struct signal_delivery *delivery, GVariant *arguments) {
@@ -399,6 +480,8 @@ static void take_drained(struct signal_delivery *delivery, GVariant *arguments) 
     return;
   peer->drained = true;
   peer->blocked = false;
+  peer->refused = peer->refused || peer->missed;
+  peer->missed = false;
   make_ready(peer);
   tell_room(peer);
 }
@@ -421,6 +504,7 @@ static void take_event(struct signal_delivery *delivery, const char *name, GVari
       continue;
     server->events_handled++;
     events[i].take(delivery, arguments);
+    tell_all_room(delivery);
     if (delivery->server == NULL) /* a handler has let go of it */
       return;
     acknowledge_soon(delivery);
@@ -453,17 +537,45 @@ static void free_signal(gpointer data) {
   g_free(signal);
 }
 
-void ws_signal_delivery_set_paused(struct ws_delivery *base, bool paused) {
-  struct signal_delivery *delivery = (struct signal_delivery *)base;
+/* Not in the call that ends the pause, which may be inside of a handler. */
+static gboolean resume(gpointer user) {
+  struct signal_delivery *delivery = user;
   g_autoptr(WsServer) server = g_object_ref(delivery->server);
   struct signal *signal;
-  (void)paused;
+  forget_later(&delivery->resume_later);
   g_rc_box_acquire(delivery);
+  server->emitting++;
   while (delivery->server != NULL && !server->paused && (signal = g_queue_pop_head(&delivery->held_back)) != NULL) {
     take_event(delivery, signal->name, signal->arguments);
     free_signal(signal);
   }
+  server->emitting--;
+  if (delivery->server != NULL && g_queue_is_empty(&delivery->held_back))
+    ws_server_finish_stop(server);
   g_rc_box_release(delivery);
+  return G_SOURCE_REMOVE;
+}
+
+void ws_signal_delivery_set_paused(struct ws_delivery *base, bool paused) {
+  struct signal_delivery *delivery = (struct signal_delivery *)base;
+  if (!paused && !g_queue_is_empty(&delivery->held_back) && delivery->resume_later == NULL)
+    do_later(delivery, &delivery->resume_later, G_PRIORITY_DEFAULT, resume);
+}
+
+bool ws_signal_delivery_holds_events(const struct ws_delivery *base) {
+  return !g_queue_is_empty((GQueue *)&((const struct signal_delivery *)base)->held_back);
+}
+
+void ws_signal_delivery_call_again(struct ws_delivery *base) {
+  struct signal_delivery *delivery = (struct signal_delivery *)base;
+  g_autoptr(GPtrArray) all = ws_server_list_connections(delivery->server);
+  delivery->is_away = false;
+  for (guint i = 0; i < all->len; i++) {
+    struct signal_peer *peer = link_of(delivery, g_ptr_array_index(all, i));
+    if (peer != NULL)
+      make_ready(peer);
+  }
+  send_next(delivery);
 }
 
 static void forget_peer(WsConnection *connection) {
@@ -475,7 +587,8 @@ static void forget_peer(WsConnection *connection) {
 
 static void free_delivery(struct ws_delivery *base) {
   struct signal_delivery *delivery = (struct signal_delivery *)base;
-  forget_later(delivery);
+  forget_later(&delivery->acknowledge_later);
+  forget_later(&delivery->resume_later);
   g_queue_clear_full(&delivery->ready, unref_peer);
   g_queue_clear_full(&delivery->held_back, free_signal);
   delivery->server = NULL;
@@ -489,6 +602,7 @@ static const struct ws_delivery_class delivery_class = {
     .broadcast = broadcast,
     .hold = hold,
     .close = close_connection,
+    .is_closing = is_closing,
     .get_sent = get_sent,
     .get_written = get_written,
 };

@@ -157,6 +157,7 @@ static void on_ready(void *user) {
   wsd_server_clear_timer(server);
   server->worker_ready = true;
   server->ready_at = g_get_monotonic_time();
+  wsd_server_attach_app_channel(server);     /* one that was opened since the worker was told what to do */
   wsd_keeper_touch(server->service->keeper); /* which requests it knows, a successor of ours has to know */
   if (server->state == WSD_SERVER_STARTING) {
     wsd_server_set_state(server, WSD_SERVER_RUNNING);

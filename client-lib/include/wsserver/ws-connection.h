@@ -225,7 +225,7 @@ gboolean ws_connection_send_finish(WsConnection *self, GAsyncResult *result, GEr
  * @reason: (nullable): UTF-8, at most 123 octets
  * @error: return location for an error
  *
- * Sends a Close frame behind everything sent before. [signal@Server::close] follows when the peer has answered, or has not for too long; messages of
+ * Sends a Close frame behind everything sent before; messages of [method@Connection.send_async] that still wait for room are given up. [signal@Server::close] follows when the peer has answered, or has not for too long; messages of
  * the peer may come until then.
  *
  * Returns: whether it is on its way; %WS_ERROR_INVALID_ARGUMENT for a code or reason that is not legal

@@ -42,7 +42,7 @@ G_DECLARE_FINAL_TYPE(WsServer, ws_server, WS, SERVER, GObject)
  *
  * Events and messages come over a private channel, straight from the process that serves the peers. When the environment variable
  * `WS_DELIVERY` is `signal`, or where the bus passes no file descriptors, they come as D-Bus signals instead: slower, and otherwise the same, but
- * that after a crash of the service an event may be reported twice.
+ * that after a crash of the service an event may be reported, and a message sent, twice.
  *
  * Flow control: while a signal handler runs, or the main loop does, no event is lost; peers wait. See [method@Server.set_paused].
  *
@@ -71,7 +71,8 @@ WsServer *ws_server_new_for_bus(GDBusConnection *bus);
  * ws_server_start_async:
  * @self: a server
  * @config: how; changes to it afterwards do not matter
- * @cancellable: (nullable): cancels it: the server is stopped again where it had started
+ * @cancellable: (nullable): cancels it: the answer comes at once, and where the server had started it is stopped again; until that is done its state
+ *   is %WS_SERVER_STATE_STOPPING
  * @callback: called when peers can connect, or it failed
  * @user_data: for @callback
  *
@@ -117,7 +118,7 @@ gboolean ws_server_start(WsServer *self, WsServerConfig *config, GCancellable *c
  * @callback: called when the server is stopped: the port can be bound again, and [signal@Server::close] was emitted for every connection
  * @user_data: for @callback
  *
- * Stops the server. Peers get a Close frame with 1001.
+ * Stops the server. Peers get a Close frame with 1001. It ends a pause (see [method@Server.set_paused]): what peers had sent before is emitted first.
  */
 WS_API
 void ws_server_stop_async(WsServer *self, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data);
@@ -141,8 +142,8 @@ gboolean ws_server_stop_finish(WsServer *self, GAsyncResult *result, GError **er
  * @cancellable: (nullable): ends the waiting, not the stopping
  * @error: return location for an error
  *
- * The same, waiting for it; [signal@Server::close] and the events before it are emitted meanwhile. Not inside a handler of one of these signals
- * (%WS_ERROR_FAILED): there, [method@Server.stop_async] does it.
+ * The same, waiting for it; [signal@Server::close] and the events before it are emitted meanwhile. Not inside a handler of the server's own
+ * signals, and not in the callback of [method@Connection.send_async] (%WS_ERROR_FAILED): there, [method@Server.stop_async] does it.
  *
  * Returns: whether it is stopped
  */
