@@ -219,7 +219,9 @@ static gboolean dispatch(GSource *base, GSourceFunc callback, gpointer user) {
     look_whether_idle(source);
   if (source->delivery != NULL && (is_ready(source) || ws_channel_is_half_read(source->delivery->channel))) {
     source->busy = true;
-    if (dispatch_channel(source->delivery) && ws_channel_has_spare_memory(source->delivery->channel))
+    bool is_open = dispatch_channel(source->delivery);
+    if (is_open && source->delivery != NULL /* the server may have gone with the last handler */ &&
+        ws_channel_has_spare_memory(source->delivery->channel))
       look_again(source);
   }
   return G_SOURCE_CONTINUE; /* or it is destroyed already */

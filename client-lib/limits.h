@@ -35,8 +35,10 @@
 #define WS_AWAY_ENDED_MS 5000u   /* the same where the channel has ended too: a service that is restarted takes less */
 
 /* Over signals and calls of the bus. */
-#define WS_SIGNALS_CALLS_MAX 64u          /* calls outstanding; the bus refuses a client more than 128 */
-#define WS_SIGNALS_ACKNOWLEDGE_STEP 16u   /* events handled after which the service is told, however busy we are */
+#define WS_SIGNALS_CALLS_MAX 64u        /* calls outstanding; the bus refuses a client more than 128 */
+#define WS_SIGNALS_ACKNOWLEDGE_STEP 32u /* events handled after which the service is told: half of its window ... */
+#define WS_SIGNALS_ACKNOWLEDGE_OCTETS (256u << 10) /* ... or octets of them ... */
+#define WS_SIGNALS_ACKNOWLEDGE_MS 5u               /* ... or so long after the first */
 #define WS_SIGNALS_PEER_HIGH (1u << 20)   /* octets that wait for one peer from which on sending to it is refused ... */
 #define WS_SIGNALS_PEER_LOW (256u << 10)  /* ... until it has less */
 #define WS_SIGNALS_TOTAL_HIGH (64u << 20) /* the same of all peers together ... */

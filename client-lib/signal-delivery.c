@@ -22,6 +22,7 @@ struct signal_delivery {
   gsize waiting_octets; /* charged for all waiting messages */
   bool crowded;         /* somebody was refused because of these */
   bool is_away;         /* the service has left the bus: nothing is called until it is back */
+  gsize octets;         /* of events handled since the last acknowledgement */
   GSource *acknowledge_later, *resume_later;
 };
 
@@ -72,6 +73,12 @@ static void forget_later(GSource **later) {
   g_clear_pointer(later, g_source_unref);
 }
 
+static void do_soon(struct signal_delivery *delivery, GSource **later, guint milliseconds, GSourceFunc what) {
+  *later = g_timeout_source_new(milliseconds);
+  g_source_set_callback(*later, what, delivery, NULL);
+  g_source_attach(*later, delivery->server->context);
+}
+
 static void do_later(struct signal_delivery *delivery, GSource **later, gint priority, GSourceFunc what) {
   *later = g_idle_source_new();
   g_source_set_priority(*later, priority);
@@ -79,25 +86,28 @@ static void do_later(struct signal_delivery *delivery, GSource **later, gint pri
   g_source_attach(*later, delivery->server->context);
 }
 
-static gboolean acknowledge_when_idle(gpointer user) {
+static gboolean acknowledge_in_time(gpointer user) {
   struct signal_delivery *delivery = user;
   forget_later(&delivery->acknowledge_later);
+  delivery->octets = 0;
   acknowledge(delivery->server);
   return G_SOURCE_REMOVE;
 }
 
-/* Not while messages wait for their call: the service then holds back events, and with them the peers. */
+/* In steps, since an acknowledgement costs as much as an event: well before the service waits for one, or after a moment. Not while messages wait for their call: the service then holds back events, and with them the peers. */
 static void acknowledge_soon(struct signal_delivery *delivery) {
   WsServer *server = delivery->server;
   if (delivery->calls >= WS_SIGNALS_CALLS_MAX)
     return;
-  if (server->events_handled - server->events_acknowledged >= WS_SIGNALS_ACKNOWLEDGE_STEP) {
+  if (server->events_handled - server->events_acknowledged >= WS_SIGNALS_ACKNOWLEDGE_STEP ||
+      delivery->octets >= WS_SIGNALS_ACKNOWLEDGE_OCTETS) {
+    delivery->octets = 0;
     acknowledge(server);
     return;
   }
   if (delivery->acknowledge_later != NULL || server->events_handled == server->events_acknowledged)
     return;
-  do_later(delivery, &delivery->acknowledge_later, G_PRIORITY_DEFAULT_IDLE, acknowledge_when_idle);
+  do_soon(delivery, &delivery->acknowledge_later, WS_SIGNALS_ACKNOWLEDGE_MS, acknowledge_in_time);
 }
 
 void ws_signal_delivery_begin(struct ws_delivery *base) {
@@ -503,6 +513,7 @@ static void take_event(struct signal_delivery *delivery, const char *name, GVari
     if (!g_str_equal(name, events[i].name) || !g_variant_is_of_type(arguments, G_VARIANT_TYPE(events[i].signature)))
       continue;
     server->events_handled++;
+    delivery->octets += g_variant_get_size(arguments);
     events[i].take(delivery, arguments);
     tell_all_room(delivery);
     if (delivery->server == NULL) /* a handler has let go of it */

@@ -115,7 +115,7 @@ def test_a_channel_that_is_none_fails_the_server_and_does_not_spin(app, new_fake
         return
     server.start_later()
     server.wait_state("failed")
-    assert server.events("error")[-1]["error"]["message"]
+    assert server.wait("error")["error"]["message"]
     assert len(fake.calls) < 60
 
 
@@ -128,7 +128,7 @@ def test_a_service_that_says_failed_is_believed_and_the_server_starts_again(app,
         fake.ends.pop().close()
     fake.emit_state("failed")
     server.wait_state("failed")
-    assert server.events("error")[0]["error"]["message"] == "it keeps ending"
+    assert server.wait("error")["error"]["message"] == "it keeps ending"
     assert server.state()["uri"] is None
     server.start()
 

@@ -149,7 +149,7 @@ def test_a_service_that_stays_away_is_told_in_the_end(new_service, new_driven, d
     assert peer.read_close()[0] == 1001
     peer.send_close(1001)
     server.wait_state("failed")
-    assert "wsserverd" in server.events("error")[-1]["error"]["message"]
+    assert "wsserverd" in server.wait("error", count=len(server.events("error")) or 1)["error"]["message"]
     assert server.closed(connection)[0] in (1001, 1006)
     service.start()
     server.start()
@@ -172,7 +172,7 @@ def test_a_bus_that_dies_is_told_and_leaves_no_call_without_an_answer(new_servic
         server.app.answer(tag)
     if when == "running":
         server.wait_state("failed")
-        assert "bus" in server.events("error")[-1]["error"]["message"]
+        assert "bus" in server.wait("error", count=len(server.events("error")) or 1)["error"]["message"]
     until(lambda: server.state()["state"] in ("failed", "stopped"), what="the server to be over")
     if when != "stopped":
         server.app.answer(server.start_later())["error"]
