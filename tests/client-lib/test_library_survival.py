@@ -78,7 +78,8 @@ def test_messages_and_closes_of_the_moment_in_which_the_service_is_away_leave_wh
         managed, new_driven, delivery, way):
     server = new_driven(managed, delivery).running_server()
     peer, connection = server.join()
-    assert server.send(connection, "before") and peer.read_message() == "before"
+    assert server.app.answer(server.send_later(connection, "before"))["result"] is True
+    assert peer.read_message() == "before"
     managed.process.send_signal(signal.SIGKILL if way == "crash" else signal.SIGTERM)
     managed.process.wait()
     tags = [server.send_later(connection, str(number)) for number in range(20)]
