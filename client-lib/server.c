@@ -183,12 +183,14 @@ void ws_server_take_message(WsServer *self, WsConnection *connection, bool text,
                             GBytes *bytes, struct ws_channel *channel) {
   WsMessage *message = g_steal_pointer(&self->message); /* a main loop inside of a handler needs another */
   ws_message_lend(&message, text, data, length, bytes, channel);
+  g_object_ref(connection); /* whatever the handler drops */
   self->emitting++;
   if (self->handler != NULL)
     self->handler(self, connection, message, self->handler_data);
   else
     g_signal_emit(self, signals[SIGNAL_MESSAGE_RECEIVE], 0, connection, message);
   self->emitting--;
+  g_object_unref(connection);
   ws_message_settle(&message);
   g_free(self->message);
   self->message = message;
