@@ -63,12 +63,17 @@ int ws_channel_get_fd(const struct ws_channel *channel) {
   return channel->fd;
 }
 
+/* An app whose own messages are stuck gets no more to answer. A worker always reads, so that does not last. */
+static bool may_read(const struct ws_channel *channel) {
+  return !channel->paused && ws_channel_get_queued(channel) < WS_CHANNEL_QUEUE_HIGH;
+}
+
 short ws_channel_get_poll_events(const struct ws_channel *channel) {
   if (channel->state != WS_CHANNEL_OPEN)
     return 0;
   bool writes = ws_channel_get_queued(channel) > 0 || channel->waiting > 0;
-  bool tells = channel->half_read && !channel->paused; /* the descriptor knows nothing of what was read already */
-  return (short)((channel->paused ? 0 : POLLIN) | (writes || tells ? POLLOUT : 0));
+  bool tells = channel->half_read && may_read(channel); /* the descriptor knows nothing of what was read already */
+  return (short)((may_read(channel) ? POLLIN : 0) | (writes || tells ? POLLOUT : 0));
 }
 
 enum ws_channel_state ws_channel_get_state(const struct ws_channel *channel) {
@@ -370,7 +375,7 @@ static void take_records(struct ws_channel *channel) {
   struct wsc_record record;
   channel->half_read = false;
   while (channel->state == WS_CHANNEL_OPEN) {
-    if (channel->paused) {
+    if (!may_read(channel)) {
       channel->half_read = true;
       return;
     }
@@ -462,7 +467,7 @@ enum ws_channel_state ws_channel_dispatch(struct ws_channel *channel) {
   channel->dispatching = true;
   if (channel->half_read)
     take_records(channel);
-  if (channel->state == WS_CHANNEL_OPEN && !channel->paused)
+  if (channel->state == WS_CHANNEL_OPEN && may_read(channel))
     read_once(channel);
   if (channel->state == WS_CHANNEL_OPEN)
     ws_channel_write(channel);
@@ -478,7 +483,7 @@ enum ws_channel_state ws_channel_dispatch(struct ws_channel *channel) {
 }
 
 bool ws_channel_is_half_read(const struct ws_channel *channel) {
-  return channel->half_read && !channel->paused && channel->state == WS_CHANNEL_OPEN;
+  return channel->half_read && may_read(channel) && channel->state == WS_CHANNEL_OPEN;
 }
 
 bool ws_channel_fills_block(const struct ws_channel *channel, const uint8_t *data, size_t length) {

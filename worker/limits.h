@@ -12,7 +12,8 @@
   4096u /* the same of a peer that compresses: octets that may have been a thousand times as many */
 #define WSW_CHANNEL_CORK (96u << 10) /* octets of events gathered before they are written within the wake-up */
 #define WSW_CHANNEL_CREDITS                                                                                            \
-  (256u << 10) /* octets of CREDIT that wait for an app which does not read; beyond: it is not heard */
+  (16u                                                                                                                 \
+   << 20) /* octets of CREDIT that wait for an app which does not read; beyond: it is not heard. More than a library causes that waits for room itself */
 #define WSW_BULK_MIN (64u << 10) /* octets of a message that is worth not being copied */
 #define WSW_THROUGH_MIN                                                                                                \
   (12u << 10) /* octets of a message that is written from where it lies, if nothing waits for the peer */

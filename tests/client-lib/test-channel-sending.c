@@ -513,6 +513,27 @@ static void test_from_the_event(void) {
   stage_end(&stage);
 }
 
+/* While its own messages are stuck an app is asked for no further answers; when they have left, it goes on where it was. */
+static void test_stuck_app_is_asked_nothing(void) {
+  struct stage stage;
+  begin_wide(&stage, 2);
+  fill_channel(&stage, 1);
+  stage_say_message(&stage, 2, "first");
+  stage_say_message(&stage, 2, "second");
+  stage_deliver(&stage);
+  g_assert_cmpint(ws_channel_get_poll_events(stage.channel), ==, POLLOUT);
+  ws_channel_dispatch(stage.channel);
+  stage_assert_events(&stage, "");
+  calls_fail_sending(EAGAIN, 0);
+  for (guint i = 0; i < 1000 && stage.events->len < strlen("message 2 text first\nmessage 2 text second\n"); i++) {
+    ws_channel_dispatch(stage.channel);
+    stage_hear(&stage);
+  }
+  stage_assert_events(&stage, "message 2 text first\nmessage 2 text second\n");
+  stage_forget(&stage);
+  stage_end(&stage);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/channel-sending/everything-leaves-in-order-and-at-once", test_records);
@@ -537,5 +558,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/channel-sending/broadcast/the-full-get-nothing-and-are-told-later", test_broadcast_to_full);
   g_test_add_func("/channel-sending/broadcast/another-channels-peers-are-refused", test_broadcast_to_strangers);
   g_test_add_func("/channel-sending/broadcast/more-than-a-record-names", test_broadcast_to_more_than_a_record_names);
+  g_test_add_func("/channel-sending/an-app-whose-own-messages-are-stuck-gets-no-more-to-answer",
+                  test_stuck_app_is_asked_nothing);
   return g_test_run();
 }

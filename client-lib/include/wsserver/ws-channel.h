@@ -95,7 +95,7 @@ WS_CHANNEL_API struct ws_channel *ws_channel_new(int fd, const struct ws_channel
 WS_CHANNEL_API void ws_channel_free(struct ws_channel *channel);
 
 WS_CHANNEL_API int ws_channel_get_fd(const struct ws_channel *channel);
-/* What to poll for: POLLIN unless reading is paused, POLLOUT while octets wait to be written or there is something to be told. 0: leave the descriptor out,
+/* What to poll for: POLLIN unless reading is paused, or too much of the app's own waits, POLLOUT while octets wait to be written or there is something to be told. 0: leave the descriptor out,
  * for poll(2) tells of a hang-up whether asked or not, again and again. */
 WS_CHANNEL_API short ws_channel_get_poll_events(const struct ws_channel *channel);
 WS_CHANNEL_API enum ws_channel_state ws_channel_get_state(const struct ws_channel *channel);
