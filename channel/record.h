@@ -38,6 +38,8 @@ enum wsc_type {
    * closed one) */
   WSC_STANDING = 0x02,
   WSC_CREDIT = 0x03, /* connection; body u64 released in total */
+  WSC_ASK = 0x04,    /* body u64 number of an event: to be acknowledged once it and all before are handled. Only without
+                        acknowledgement */
   /* ... events, repeated on a new channel until acknowledged */
   WSC_CONNECT = 0x10, /* connection; body wsc_connect */
   WSC_MESSAGE = 0x11, /* connection; flag TEXT; body payload */
@@ -45,10 +47,11 @@ enum wsc_type {
   WSC_ERROR = 0x13,   /* connection or 0; body u32 error code, then sentence (UTF-8) */
   WSC_DRAINED = 0x14, /* connection */
   /* app side to worker */
-  WSC_SEND = 0x40,         /* connection; flags TEXT, WANT_CREDIT; body payload */
-  WSC_BROADCAST = 0x41,    /* flag TEXT; body u32 count (not 0), u32 zero, count u64 connections, payload */
-  WSC_CLOSE = 0x42,        /* connection; code (one that a Close frame may carry); body reason (UTF-8) */
-  WSC_ACKNOWLEDGE = 0x43,  /* body u64: events acknowledged in total, over all channels of this worker */
+  WSC_SEND = 0x40,      /* connection; flags TEXT, WANT_CREDIT; body payload */
+  WSC_BROADCAST = 0x41, /* flag TEXT; body u32 count (not 0), u32 zero, count u64 connections, payload */
+  WSC_CLOSE = 0x42,     /* connection; code (one that a Close frame may carry); body reason (UTF-8) */
+  WSC_ACKNOWLEDGE =
+      0x43, /* body u64: events acknowledged in total, over all channels of this worker; or what ASK asked for */
   WSC_WANT_DRAINED = 0x44, /* connection: DRAINED is owed as soon as its queue is below the low mark */
 };
 

@@ -305,6 +305,14 @@ static const char *take_credit(struct ws_channel *channel, const struct wsc_reco
   return NULL;
 }
 
+/* Everything before was handled, and what the app has answered is on its way in front of this. */
+static const char *take_ask(struct ws_channel *channel, const struct wsc_record *record) {
+  const struct wsc_header header = {.type = WSC_ACKNOWLEDGE};
+  if (channel->unwritable || wsc_queue_append_record(&channel->out, &header, record->body, record->header.size))
+    return NULL;
+  return "no memory for an answer";
+}
+
 static const char *take_message(struct ws_channel *channel, const struct wsc_record *record) {
   struct ws_channel_peer *peer = ws_channel_find_peer(channel, record->header.connection);
   if (peer == NULL)
@@ -354,6 +362,8 @@ static const char *take_record(struct ws_channel *channel, const struct wsc_reco
     return take_standing(channel, record);
   case WSC_CREDIT:
     return take_credit(channel, record);
+  case WSC_ASK:
+    return take_ask(channel, record);
   case WSC_CONNECT:
     return take_connect(channel, record);
   case WSC_MESSAGE:

@@ -10,7 +10,7 @@ import socket
 import struct
 import time
 
-WELCOME, STANDING, CREDIT = 0x01, 0x02, 0x03
+WELCOME, STANDING, CREDIT, ASK = 0x01, 0x02, 0x03, 0x04
 CONNECT, MESSAGE, CLOSED, ERROR, DRAINED = 0x10, 0x11, 0x12, 0x13, 0x14
 SEND, BROADCAST, CLOSE, ACKNOWLEDGE, WANT_DRAINED = 0x40, 0x41, 0x42, 0x43, 0x44
 EVENTS = (CONNECT, MESSAGE, CLOSED, ERROR, DRAINED)
@@ -75,6 +75,7 @@ class Channel:
         self.records = []
         self.ended = False
         self.welcome = None
+        self.answers = True  # ASK, at once: whoever uses this handles events as they come
 
     def write(self, octets):
         self.sock.sendall(octets)
@@ -124,6 +125,9 @@ class Channel:
                 break
             body = bytes(self.buffer[offset + 16:offset + 16 + size])
             offset += 16 + size
+            if type == ASK and self.answers:
+                self.write(encode(ACKNOWLEDGE, 0, body))
+                continue
             self.records.append(Record(type, flags, code, connection, body))
             if type == WELCOME:
                 self.welcome = dict(zip(

@@ -144,7 +144,21 @@ void wsw_channel_credit(struct wsw_server *server, uint64_t connection, uint64_t
 }
 
 bool wsw_channel_awaits(const struct wsw_server *server, uint64_t event) {
-  return server->channel.acknowledged && event > server->channel.store.acknowledged;
+  const struct wsw_channel *channel = &server->channel;
+  if (channel->acknowledged)
+    return event > channel->store.acknowledged;
+  return channel->watch.fd >= 0 && !channel->unwritable && event > channel->handled;
+}
+
+void wsw_channel_ask(struct wsw_server *server) {
+  struct wsw_channel *channel = &server->channel;
+  const struct wsc_header header = {.type = WSC_ASK};
+  uint8_t body[8];
+  if (channel->acknowledged || channel->asked == channel->store.appended)
+    return;
+  channel->asked = channel->store.appended;
+  wsc_put_u64(body, channel->asked);
+  queue_record(server, &header, body, sizeof body);
 }
 
 static void release(struct wsw_server *server) {
@@ -302,9 +316,17 @@ static const char *take_close(struct wsw_server *server, const struct wsc_record
   return wsw_sending_close(peer, record->header.code, record->body, record->header.size);
 }
 
+static const char *take_answer(struct wsw_channel *channel, uint64_t number) {
+  if (number == 0 || number > channel->asked)
+    return "an acknowledgement that was not asked for";
+  if (number > channel->handled)
+    channel->handled = number;
+  return NULL;
+}
+
 static const char *take_acknowledge(struct wsw_server *server, const struct wsc_record *record) {
   if (!server->channel.acknowledged)
-    return "an acknowledgement on a channel without";
+    return take_answer(&server->channel, wsc_get_u64(record->body));
   return wsc_event_store_acknowledge(&server->channel.store, wsc_get_u64(record->body))
              ? NULL
              : "an acknowledgement of an event that was not sent";
@@ -507,6 +529,8 @@ void wsw_channel_attach(struct wsw_server *server, int fd, const struct wsw_chan
   let_go(server);
   channel->watch.fd = fd;
   channel->acknowledged = terms->acknowledged;
+  channel->handled = channel->store.acknowledged;
+  channel->asked = 0;
   channel->store.window_events = terms->window_events;
   channel->store.window_octets = terms->window_octets;
   wsc_decoder_init(&channel->decoder, WSC_TO_WORKER, server->configuration.max_message);

@@ -33,9 +33,11 @@ struct wsw_channel {
   struct wsc_queue behind;      /* ... and what goes behind that; empty without a bulk */
   struct wsc_event_store store; /* also counts events where none is kept */
   bool acknowledged;
-  size_t credits;  /* octets of CREDIT queued since nothing was */
-  bool blocked;    /* waits to become writable */
-  bool unwritable; /* the other end is gone; what it wrote before is still read */
+  uint64_t asked;   /* without acknowledgement: the last event for which it was asked ... */
+  uint64_t handled; /* ... and that is known to be handled */
+  size_t credits;   /* octets of CREDIT queued since nothing was */
+  bool blocked;     /* waits to become writable */
+  bool unwritable;  /* the other end is gone; what it wrote before is still read */
   bool releases_all;
 };
 
@@ -60,8 +62,10 @@ void wsw_channel_bulk_event(struct wsw_server *server, const struct wsc_header *
 bool wsw_channel_copies(const struct wsw_server *server);
 void wsw_channel_credit(struct wsw_server *server, uint64_t connection, uint64_t released);
 
-/* True while the app side has not acknowledged the event of that number, but will. */
+/* True while the app side has not acknowledged the event of that number, but will. Without acknowledgement it has to be asked. */
 bool wsw_channel_awaits(const struct wsw_server *server, uint64_t event);
+/* Asks the app side to say when it has handled all events there are, where it would not say so anyway. */
+void wsw_channel_ask(struct wsw_server *server);
 
 /* Octets on their way into the socket. */
 static inline size_t wsw_channel_output(const struct wsw_channel *channel) {

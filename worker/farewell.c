@@ -8,6 +8,7 @@ static void wait(struct wsw_peer *peer) {
   struct wsw_server *server = wsw_server_of(peer);
   struct wsw_farewell *farewell = peer->farewell;
   farewell->awaited = server->channel.store.appended;
+  wsw_channel_ask(server);
   farewell->previous = server->last_parting;
   farewell->next = NULL;
   if (server->last_parting)

@@ -79,6 +79,7 @@ static size_t append_each_to_app(struct wsc_queue *queue) {
   append_welcome(queue);
   append_numbers(queue, WSC_STANDING, 5, 900, 800, 16);
   append_numbers(queue, WSC_CREDIT, 5, 820, 0, 8);
+  append_numbers(queue, WSC_ASK, 0, 12, 0, 8);
   append_connect(queue, 6, 2);
   append(queue, (struct wsc_header){.type = WSC_MESSAGE, .flags = WSC_FLAG_TEXT, .connection = 6}, "hello", 5);
   append(queue, (struct wsc_header){.type = WSC_MESSAGE, .connection = 6}, NULL, 0);
@@ -86,7 +87,7 @@ static size_t append_each_to_app(struct wsc_queue *queue) {
   append_error(queue, 0, "something broke");
   append(queue, (struct wsc_header){.type = WSC_CLOSED, .flags = WSC_FLAG_CLEAN, .code = 4321, .connection = 6}, "bye",
          3);
-  return 9;
+  return 10;
 }
 
 static size_t append_each_to_worker(struct wsc_queue *queue) {

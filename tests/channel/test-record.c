@@ -104,6 +104,7 @@ static const struct type {
     {WSC_WELCOME, WSC_TO_APP, false, true, 0, 0, 40, 4096},
     {WSC_STANDING, WSC_TO_APP, true, false, 0, 0, 16, 16},
     {WSC_CREDIT, WSC_TO_APP, true, false, 0, 0, 8, 8},
+    {WSC_ASK, WSC_TO_APP, false, true, 0, 0, 8, 8},
     {WSC_CONNECT, WSC_TO_APP, true, false, 0, 0, 52, 65536},
     {WSC_MESSAGE, WSC_TO_APP, true, false, WSC_FLAG_TEXT, 0, 0, LIMIT},
     {WSC_CLOSED, WSC_TO_APP, true, false, WSC_FLAG_CLEAN, 1000, 0, 123},

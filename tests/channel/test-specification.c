@@ -107,19 +107,13 @@ static void test_records(void) {
     const char *name;
     unsigned type;
   } records[] = {
-      {"WELCOME", WSC_WELCOME},
-      {"STANDING", WSC_STANDING},
-      {"CREDIT", WSC_CREDIT},
-      {"CONNECT", WSC_CONNECT},
-      {"MESSAGE", WSC_MESSAGE},
-      {"CLOSED", WSC_CLOSED},
-      {"ERROR", WSC_ERROR},
-      {"DRAINED", WSC_DRAINED},
-      {"SEND", WSC_SEND},
-      {"BROADCAST", WSC_BROADCAST},
-      {"CLOSE", WSC_CLOSE},
-      {"ACKNOWLEDGE", WSC_ACKNOWLEDGE},
-      {"WANT_DRAINED", WSC_WANT_DRAINED},
+      {"WELCOME", WSC_WELCOME},         {"STANDING", WSC_STANDING},
+      {"CREDIT", WSC_CREDIT},           {"ASK", WSC_ASK},
+      {"CONNECT", WSC_CONNECT},         {"MESSAGE", WSC_MESSAGE},
+      {"CLOSED", WSC_CLOSED},           {"ERROR", WSC_ERROR},
+      {"DRAINED", WSC_DRAINED},         {"SEND", WSC_SEND},
+      {"BROADCAST", WSC_BROADCAST},     {"CLOSE", WSC_CLOSE},
+      {"ACKNOWLEDGE", WSC_ACKNOWLEDGE}, {"WANT_DRAINED", WSC_WANT_DRAINED},
   };
   g_autofree char *text = read_text(CHANNEL_SPECIFICATION);
   for (size_t i = 0; i < G_N_ELEMENTS(records); i++) {

@@ -278,6 +278,9 @@ static void show(struct stage *stage, const struct wsc_record *record) {
   case WSC_CLOSE:
     g_string_append_printf(stage->heard, "CLOSE %" PRIu64 " %u %s\n", number, record->header.code, shown);
     break;
+  case WSC_ACKNOWLEDGE:
+    g_string_append_printf(stage->heard, "ACKNOWLEDGE %" PRIu64 "\n", wsc_get_u64(record->body));
+    break;
   case WSC_WANT_DRAINED:
     g_string_append_printf(stage->heard, "WANT_DRAINED %" PRIu64 "\n", number);
     break;

@@ -160,7 +160,7 @@ static void assert_faults(const struct wsc_header *headers, size_t count, const 
 
 static void test_types(void) {
   for (guint type = 0; type <= 0xff; type++) {
-    bool is_known = (type >= WSC_WELCOME && type <= WSC_CREDIT) || (type >= WSC_CONNECT && type <= WSC_DRAINED);
+    bool is_known = (type >= WSC_WELCOME && type <= WSC_ASK) || (type >= WSC_CONNECT && type <= WSC_DRAINED);
     if (!is_known) /* among them those that only an app may send */
       assert_fault((struct wsc_header){.type = (uint8_t)type}, NULL, 0,
                    "a type of record that does not exist in this direction");

@@ -534,6 +534,27 @@ static void test_stuck_app_is_asked_nothing(void) {
   stage_end(&stage);
 }
 
+static void answer_in_capitals(struct stage *stage, const struct stage_event *event) {
+  (void)stage;
+  if (event->kind == STAGE_MESSAGE)
+    g_assert_cmpint(ws_channel_send(event->peer, true, "HELLO", 5, false), ==, WS_CHANNEL_SENT);
+}
+
+/* A peer that says something and leaves at once gets its answer: the worker asks before it says goodbye. */
+static void test_asked(void) {
+  struct stage stage;
+  uint8_t number[8];
+  stage_begin(&stage, 1);
+  stage.hook = answer_in_capitals;
+  stage_say_message(&stage, 1, "hello");
+  wsc_put_u64(number, 77);
+  stage_say(&stage, (struct wsc_header){.type = WSC_ASK}, number, sizeof number);
+  stage_dispatch(&stage);
+  stage_assert_events(&stage, "message 1 text hello\n");
+  stage_assert_heard(&stage, "SEND 1 text HELLO\nACKNOWLEDGE 77\n");
+  stage_end(&stage);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/channel-sending/everything-leaves-in-order-and-at-once", test_records);
@@ -560,5 +581,6 @@ int main(int argc, char **argv) {
   g_test_add_func("/channel-sending/broadcast/more-than-a-record-names", test_broadcast_to_more_than_a_record_names);
   g_test_add_func("/channel-sending/an-app-whose-own-messages-are-stuck-gets-no-more-to-answer",
                   test_stuck_app_is_asked_nothing);
+  g_test_add_func("/channel-sending/what-was-asked-for-is-acknowledged-behind-the-answers", test_asked);
   return g_test_run();
 }

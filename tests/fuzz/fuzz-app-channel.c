@@ -88,6 +88,10 @@ static enum next read_credit(struct run *run, const struct wsc_record *record, b
   return EVENT;
 }
 
+static void note_sent(struct run *run, struct wsc_header header, const void *payload, size_t length) {
+  require(wsc_queue_append_record(&run->sent, &header, payload, length));
+}
+
 /* One record's part of the specification. `*is_silent`: the app is told nothing. */
 static enum next read_record(struct run *run, const struct wsc_record *record, bool *is_silent) {
   const struct shadow *peer = find(run, record->header.connection);
@@ -102,6 +106,10 @@ static enum next read_record(struct run *run, const struct wsc_record *record, b
     return read_standing(run, record);
   case WSC_CREDIT:
     return read_credit(run, record, is_silent);
+  case WSC_ASK:
+    *is_silent = true;
+    note_sent(run, (struct wsc_header){.type = WSC_ACKNOWLEDGE}, record->body, record->header.size);
+    return EVENT;
   case WSC_CONNECT:
     return add(run, record->header.connection, 0, 0) ? EVENT : FAULT;
   case WSC_ERROR:
@@ -150,10 +158,6 @@ static enum ws_channel_result result_for(const struct run *run, const struct sha
 static void check_figures(const struct ws_channel_peer *peer, const struct shadow *shadow) {
   require(ws_channel_peer_get_sent(peer) == shadow->charged);
   require(ws_channel_peer_get_written(peer) == shadow->released);
-}
-
-static void note_sent(struct run *run, struct wsc_header header, const void *payload, size_t length) {
-  require(wsc_queue_append_record(&run->sent, &header, payload, length));
 }
 
 static void send_one(struct run *run, struct ws_channel_peer *peer, struct shadow *shadow, bool text,
