@@ -2,6 +2,7 @@
 """What a package of the service holds, and how far the unit's sandbox goes."""
 
 import configparser
+import json
 import os
 import pathlib
 import re
@@ -65,8 +66,9 @@ def without_systemd(tmp_path_factory):
     build, root = tmp_path_factory.mktemp("build"), tmp_path_factory.mktemp("root")
     subprocess.run(["meson", "setup", build, ROOT, "--prefix=/usr", "--buildtype=plain", "-Dsystemd=disabled"], check=True,
                    capture_output=True)
-    subprocess.run(["ninja", "-j2", "-C", build, "daemon/wsserverd", "worker/wsserver-worker", "docs/org.wsserver1.5"], check=True,
-                   capture_output=True)
+    plan = json.loads((build / "meson-info" / "intro-install_plan.json").read_text())
+    installed = [os.path.relpath(file, build) for file in plan["targets"]]
+    subprocess.run(["ninja", "-j2", "-C", build, *installed], check=True, capture_output=True)
     # The examples and tests are neither built nor installed.
     subprocess.run(["meson", "install", "-C", build, "--no-rebuild", "--destdir", root], check=True, capture_output=True)
     return root
