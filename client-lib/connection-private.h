@@ -11,7 +11,7 @@
 
 #include <stdbool.h>
 
-struct sends;
+struct ws_sends;
 
 struct _WsConnection {
   GObject parent;
@@ -22,7 +22,7 @@ struct _WsConnection {
   struct ws_delivery *delivery; /* NULL once it is closed */
   void *link;                   /* the delivery's own of this connection */
   struct ws_details *details;
-  struct sends *sends; /* while any has not completed */
+  struct ws_sends *sends; /* while any has not completed */
 };
 
 static inline WsConnection *ws_connection_of_entry(struct wsc_identified *entry) {

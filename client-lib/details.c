@@ -120,25 +120,29 @@ gint64 ws_details_get_connected_at(const struct ws_details *details) {
   return details->connected_at;
 }
 
-static GHashTable *new_headers(void) {
+GHashTable *ws_headers_new(void) {
   return g_hash_table_new_full(g_str_hash, g_str_equal, g_free, g_free);
 }
 
+void ws_headers_add(GHashTable *headers, const char *name, gsize name_length, const char *value, gsize value_length) {
+  g_autofree char *as_sent = make_text(name, name_length);
+  g_autofree char *key = g_ascii_strdown(as_sent, -1);
+  g_autofree char *text = make_text(value, value_length);
+  const char *before = g_hash_table_lookup(headers, key);
+  char *all = before != NULL ? g_strconcat(before, ", ", text, NULL) : g_steal_pointer(&text);
+  g_hash_table_replace(headers, g_steal_pointer(&key), all);
+}
+
 GHashTable *ws_details_collect_headers(const struct ws_channel_details *details) {
-  GHashTable *headers = new_headers();
+  GHashTable *headers = ws_headers_new();
   struct ws_channel_text name, value;
-  for (gsize offset = 0; ws_channel_next_header(details, &offset, &name, &value);) {
-    g_autofree char *key = make_text(name.text, name.length);
-    g_autofree char *text = make_text(value.text, value.length);
-    const char *before = g_hash_table_lookup(headers, key);
-    char *all = before != NULL ? g_strconcat(before, ", ", text, NULL) : g_steal_pointer(&text);
-    g_hash_table_replace(headers, g_steal_pointer(&key), all);
-  }
+  for (gsize offset = 0; ws_channel_next_header(details, &offset, &name, &value);)
+    ws_headers_add(headers, name.text, name.length, value.text, value.length);
   return headers;
 }
 
 GHashTable *ws_details_collect_headers_from_bus(GVariant *details) {
-  GHashTable *headers = new_headers();
+  GHashTable *headers = ws_headers_new();
   g_autoptr(GVariantIter) iterator = NULL;
   char *name, *value;
   if (g_variant_lookup(details, "headers", "a{ss}", &iterator))

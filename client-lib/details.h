@@ -28,6 +28,10 @@ guint16 ws_details_get_client_port(const struct ws_details *details);
 gboolean ws_details_is_tls(const struct ws_details *details);
 gint64 ws_details_get_connected_at(const struct ws_details *details);
 
+/* Headers by name in lower case; what is added again is joined by ", ". Valid UTF-8, as above. */
+GHashTable *ws_headers_new(void);
+void ws_headers_add(GHashTable *headers, const char *name, gsize name_length, const char *value, gsize value_length);
+
 /* Name to value, repeated ones joined. */
 GHashTable *ws_details_collect_headers(const struct ws_channel_details *details);
 GHashTable *ws_details_collect_headers_from_bus(GVariant *details);

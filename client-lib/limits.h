@@ -43,3 +43,15 @@
 #define WS_SIGNALS_PEER_LOW (256u << 10)  /* ... until it has less */
 #define WS_SIGNALS_TOTAL_HIGH (64u << 20) /* the same of all peers together ... */
 #define WS_SIGNALS_TOTAL_LOW (48u << 20)  /* ... until they have less */
+
+/* The WebSocket client. */
+#define WS_URL_MAX 8196u                   /* octets of a URL */
+#define WS_CLIENT_MESSAGE_MAX (256u << 20) /* octets of one message, whatever was configured */
+#define WS_CLIENT_ROOM 65536u              /* octets of one read */
+#define WS_CLIENT_QUEUE_HIGH (1u << 20)    /* octets that wait for the server from which on sending is refused ... */
+#define WS_CLIENT_QUEUE_LOW (256u << 10)   /* ... until there are less */
+#define WS_CLIENT_HISTORIES (256u << 10)   /* octets that compression may remember of one connection */
+#define WS_CLIENT_REPLIES_MAX (64u << 10)  /* octets of unsent Pongs from which on the server is not read */
+#define WS_CLIENT_CLOSE_MS 2000            /* from our Close frame to the server's */
+#define WS_CLIENT_LINGER_MS 1000           /* for the last octets, once the closing handshake is over */
+#define WS_HEARTBEAT_MAX 86400u            /* seconds of any interval or timeout */

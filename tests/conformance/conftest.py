@@ -113,6 +113,14 @@ def engine(new_engine) -> EngineClient:
 
 
 @pytest.fixture(scope="session")
+def library(sanitized_build):
+    """WsClient of libwsserver, over TCP."""
+    client = EngineClient(sanitized_build, "library-client")
+    yield client
+    assert client.stop() == 0
+
+
+@pytest.fixture(scope="session")
 def _usual_service(_services, sanitized_build) -> Service:
     return _services.start(sanitized_build)
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sections 1 to 10 of the list of cases, against the product as a server and against the engine as a client."""
+"""Sections 1 to 10 of the list of cases, against the product as a server, and against the engine and libwsserver as clients."""
 
 import pytest
 from cases import all_cases, is_valid, utf8_sequences
@@ -24,6 +24,11 @@ def test_a_peer_finds_the_server_conforming(echo_port, number):
 @pytest.mark.parametrize("number", CASES, ids="client-{}".format)
 def test_a_server_finds_the_client_conforming(engine, number):
     play(ClientUnderTest(engine), CASES[number])
+
+
+@pytest.mark.parametrize("number", CASES, ids="library-{}".format)
+def test_a_server_finds_the_librarys_client_conforming(library, number):
+    play(ClientUnderTest(library), CASES[number])
 
 
 def test_no_case_is_missing():

@@ -131,10 +131,10 @@ def response(request: Request, **changes) -> bytes:
 
 
 class EngineClient:
-    """The program engine-client, which visits us when told to, as often as we like."""
+    """The program engine-client, or library-client, which visits us when told to, as often as we like."""
 
-    def __init__(self, build: pathlib.Path):
-        program = build / "tests" / "conformance" / "engine-client"
+    def __init__(self, build: pathlib.Path, name: str = "engine-client"):
+        program = build / "tests" / "conformance" / name
         self.process = subprocess.Popen([program], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, bufsize=1)
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.settimeout(PATIENCE)
@@ -146,7 +146,7 @@ class EngineClient:
     def report(self) -> str:
         """The next line of what it has to tell."""
         line = self.process.stdout.readline()
-        assert line, "engine-client ended"
+        assert line, "the client ended"
         return line.rstrip("\n")
 
     def stop(self) -> int:

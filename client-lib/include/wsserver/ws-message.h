@@ -7,7 +7,7 @@
 G_BEGIN_DECLS
 
 /**
- * WsMessage: (copy-func ws_message_ref) (free-func ws_message_unref)
+ * WsMessage:
  *
  * One WebSocket message, text or binary (RFC 6455 section 5.6). It does not change.
  *

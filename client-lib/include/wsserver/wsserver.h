@@ -2,6 +2,8 @@
 /* Everything of libwsserver. */
 #pragma once
 
+#include <wsserver/ws-client-config.h>
+#include <wsserver/ws-client.h>
 #include <wsserver/ws-connection.h>
 #include <wsserver/ws-error.h>
 #include <wsserver/ws-message.h>
