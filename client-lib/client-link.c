@@ -198,6 +198,11 @@ static void take_event(struct ws_link *link, const struct wsp_event *event) {
   }
 }
 
+/* Counts what `out` has become longer by. */
+static void count_sent(struct ws_link *link, size_t before) {
+  link->sent += wsp_buffer_length(&link->out) - before;
+}
+
 static bool listens(const struct ws_link *link) {
   return link->phase == PHASE_OPEN && !link->paused && link->user != NULL &&
          wsp_buffer_length(&link->out) < WS_CLIENT_QUEUE_HIGH + WS_CLIENT_REPLIES_MAX;
@@ -209,7 +214,7 @@ static void take_frames(struct ws_link *link) {
     size_t consumed = 0, before = wsp_buffer_length(&link->out);
     wsp_connection_receive(&link->frames, link->room + link->room_start, link->room_end - link->room_start, &consumed,
                            &link->out, &event);
-    link->sent += wsp_buffer_length(&link->out) - before;
+    count_sent(link, before);
     link->room_start += consumed;
     take_event(link, &event);
   }
@@ -360,7 +365,7 @@ static void act_in_time(struct ws_link *link) {
   case WS_HEARTBEAT_PING: {
     size_t before = wsp_buffer_length(&link->out);
     (void)wsp_connection_ping(&link->frames, NULL, 0, &link->out);
-    link->sent += wsp_buffer_length(&link->out) - before;
+    count_sent(link, before);
     break;
   }
   case WS_HEARTBEAT_GONE:
@@ -488,11 +493,6 @@ struct ws_link *ws_link_new(GSocketConnection *connection, const struct ws_url *
   (void)g_socket_set_option(socket, IPPROTO_TCP, TCP_NODELAY, 1, NULL); /* what is to be gathered is gathered here */
   attach(link, context);
   return link;
-}
-
-/* Counts what `out` has become longer by. */
-static void count_sent(struct ws_link *link, size_t before) {
-  link->sent += wsp_buffer_length(&link->out) - before;
 }
 
 enum ws_channel_result ws_link_send(struct ws_link *link, bool text, const guint8 *data, gsize length) {
