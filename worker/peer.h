@@ -16,6 +16,7 @@
  */
 #pragma once
 
+#include "channel/id-table.h"
 #include "channel/record.h"
 #include "websocket/connection.h"
 #include "websocket/server-handshake.h"
@@ -49,7 +50,10 @@ struct wsw_farewell {
 struct wsw_peer {
   struct wsw_watch watch;
   struct wsw_timer timer;
-  uint64_t id; /* 0 before CONNECT */
+  union {
+    uint64_t id; /* 0 before CONNECT */
+    struct wsc_identified identity;
+  };
   struct wsp_connection connection;
   struct wsw_outbox *outbox; /* while something waits to be written */
   uint64_t charged;          /* in total, as the app side counts it */

@@ -4,12 +4,13 @@
 #include "worker/limits.h"
 #include "worker/peer.h"
 
+#include <stddef.h>
 #include <stdlib.h>
 
 #define FIRST_CAPACITY 16u
 
 void wsw_peers_clear(struct wsw_peers *peers) {
-  free(peers->table);
+  wsc_id_table_clear(&peers->by_id);
   *peers = (struct wsw_peers){0};
 }
 
@@ -78,66 +79,24 @@ void wsw_pile_clear(struct wsw_pile *pile) {
   *pile = (struct wsw_pile){0};
 }
 
-/* Ids are consecutive numbers, so their low bits spread perfectly. */
-static uint32_t home(const struct wsw_peers *peers, uint64_t id) {
-  return (uint32_t)id & (peers->capacity - 1);
-}
-
-static uint32_t place_of(const struct wsw_peers *peers, uint64_t id) {
-  uint32_t place = home(peers, id);
-  while (peers->table[place] && peers->table[place]->id != id)
-    place = (place + 1) & (peers->capacity - 1);
-  return place;
-}
-
-static bool resize(struct wsw_peers *peers, uint32_t capacity) {
-  struct wsw_peers other = *peers;
-  other.table = calloc(capacity, sizeof *other.table);
-  if (!other.table)
-    return false;
-  other.capacity = capacity;
-  for (uint32_t i = 0; i < peers->capacity; i++)
-    if (peers->table[i])
-      other.table[place_of(&other, peers->table[i]->id)] = peers->table[i];
-  free(peers->table);
-  *peers = other;
-  return true;
+static struct wsw_peer *peer_of(struct wsc_identified *identity) {
+  return identity ? (void *)((char *)identity - offsetof(struct wsw_peer, identity)) : NULL;
 }
 
 bool wsw_peers_open(struct wsw_peers *peers, struct wsw_peer *peer) {
-  if ((peers->open_count + 1) * 3 > peers->capacity * 2 &&
-      !resize(peers, peers->capacity ? peers->capacity * 2 : FIRST_CAPACITY))
+  if (!wsc_id_table_add(&peers->by_id, &peer->identity))
     return false;
-  peers->table[place_of(peers, peer->id)] = peer;
-  peers->open_count++;
   wsw_line_append(&peers->open, peer);
   return true;
 }
 
-static void forget_id(struct wsw_peers *peers, uint64_t id) {
-  uint32_t mask = peers->capacity - 1;
-  uint32_t gap = place_of(peers, id);
-  peers->table[gap] = NULL;
-  for (uint32_t place = (gap + 1) & mask; peers->table[place]; place = (place + 1) & mask) {
-    uint32_t distance = (place - home(peers, peers->table[place]->id)) & mask;
-    if (distance < ((place - gap) & mask))
-      continue;
-    peers->table[gap] = peers->table[place];
-    peers->table[place] = NULL;
-    gap = place;
-  }
-}
-
 void wsw_peers_close(struct wsw_peers *peers, struct wsw_peer *peer) {
-  forget_id(peers, peer->id);
-  peers->open_count--;
+  wsc_id_table_remove(&peers->by_id, &peer->identity);
   wsw_line_remove(&peers->open, peer);
-  if (peers->capacity > FIRST_CAPACITY && peers->open_count < peers->capacity / 8)
-    (void)resize(peers, peers->capacity / 2); /* without memory it simply stays large */
 }
 
 struct wsw_peer *wsw_peers_find(const struct wsw_peers *peers, uint64_t id) {
-  return peers->capacity ? peers->table[place_of(peers, id)] : NULL;
+  return peer_of(wsc_id_table_find(&peers->by_id, id));
 }
 
 struct wsw_peer *wsw_peers_first_after(const struct wsw_peers *peers, uint64_t after) {

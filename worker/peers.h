@@ -12,6 +12,8 @@
  */
 #pragma once
 
+#include "channel/id-table.h"
+
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -36,9 +38,8 @@ struct wsw_pile {
 struct wsw_peers {
   struct wsw_line open, apart;
   struct wsw_queue paused;
-  uint32_t total;          /* in all lines */
-  struct wsw_peer **table; /* of the open ones: open addressing; a power of two */
-  uint32_t open_count, capacity;
+  uint32_t total;            /* in all lines */
+  struct wsc_id_table by_id; /* the open ones */
 };
 
 void wsw_line_append(struct wsw_line *line, struct wsw_peer *peer);

@@ -289,7 +289,7 @@ static bool is_confirmed(const struct wsw_server *server) {
 /* Everything was reported and has left, or its time is over: the last octets of the peers get a moment, then it is done. */
 static void leave(struct wsw_server *server) {
   bool too_late = server->loop.now >= server->stop_deadline + WSW_STOP_CHANNEL_MS;
-  if (!too_late && (server->peers.open_count || !wsw_channel_is_drained(server)))
+  if (!too_late && (server->peers.by_id.count || !wsw_channel_is_drained(server)))
     return;
   if (!server->stop_leave_at) {
     server->stop_leave_at = server->loop.now + WSW_STOP_LINGER_MS;
@@ -316,7 +316,7 @@ bool wsw_server_turn(struct wsw_server *server, int max_wait) {
   wsw_farewell_say_due(server);
   flush_peers(server);
   bury(server);
-  if (server->phase == WSW_PHASE_STOPPING && !server->peers.open_count)
+  if (server->phase == WSW_PHASE_STOPPING && !server->peers.by_id.count)
     wsw_channel_release_all(server);
   wsw_channel_flush(server);
   (void)wsw_server_reads(server); /* the channel may have ended: noticed now, not when the next peer speaks */

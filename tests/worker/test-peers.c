@@ -49,7 +49,7 @@ static void coming_and_going_in_any_order_loses_nobody(void) {
       g_assert_null(wsw_peers_find(&peers, peer->id));
       g_free(peer);
     }
-    g_assert_cmpuint(peers.open_count, ==, open->len);
+    g_assert_cmpuint(peers.by_id.count, ==, open->len);
     if (step % 1000)
       continue;
     struct wsw_peer *peer = peers.open.oldest;
@@ -66,7 +66,7 @@ static void coming_and_going_in_any_order_loses_nobody(void) {
   }
   g_assert_null(peers.open.oldest);
   g_assert_null(peers.open.youngest);
-  g_assert_cmpuint(peers.capacity, <=, 16); /* the memory is given back */
+  g_assert_cmpuint(peers.by_id.capacity, <=, 16); /* the memory is given back */
   g_rand_free(random);
   g_ptr_array_unref(open);
   wsw_peers_clear(&peers);

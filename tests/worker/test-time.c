@@ -216,7 +216,7 @@ static unsigned seconds_of_reading(size_t octets, unsigned seconds) {
   g_autofree uint8_t *room = g_malloc(octets);
   fill_queue(fixture, id);
   unsigned second = 0;
-  while (second < seconds && fixture->server->peers.open_count) {
+  while (second < seconds && fixture->server->peers.by_id.count) {
     (void)recv(client, room, octets, MSG_DONTWAIT);
     fixture_advance(fixture, 1000);
     second++;
