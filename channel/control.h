@@ -40,6 +40,8 @@ enum wsc_control_type {
                                           FAILED, and exits */
   WSC_CONTROL_LIST_BANS = 8,           /* answered by BANS */
   WSC_CONTROL_CLEAR_BAN = 9,           /* FIELD_ADDRESS; answered by RESULT */
+  WSC_CONTROL_ATTACH_SHARED = 11, /* as ATTACH, for a channel without acknowledgement; FIELD_ARENA; fds behind that:
+                                          the arena of events, to write to, and that of the app side, to read */
   /* worker to daemon */
   WSC_CONTROL_READY = 32,
   WSC_CONTROL_FAILED = 33,        /* FIELD_ERROR, FIELD_TEXT: could not do what was asked; the worker exits */
@@ -88,6 +90,7 @@ enum wsc_field {
   WSC_FIELD_KEY_PASSWORD = 33,     /* text: PREPARE, of the private key; absent: none */
   WSC_FIELD_CLIENT_CA = 34,        /* u32, an enum wsc_client_ca: PREPARE, where the CA of the peers comes from */
   WSC_FIELD_LAST_REQUEST = 35,     /* u32: READY, the highest type of request that this worker knows; absent: STOP */
+  WSC_FIELD_ARENA = 36,            /* u64 octets of each of the two arenas: ATTACH_SHARED */
 };
 
 enum wsc_client_ca {

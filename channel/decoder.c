@@ -113,6 +113,13 @@ static const char *beginning_fault(struct wsc_decoder *decoder, uint8_t type) {
   return NULL;
 }
 
+static const char *version_fault(const struct wsc_decoder *decoder, const struct wsc_record *record) {
+  if (record->header.type != WSC_WELCOME)
+    return NULL;
+  uint16_t version = wsc_get_u16(record->body);
+  return version == (decoder->shared ? WSC_VERSION_SHARED : WSC_VERSION) ? NULL : "another version than was asked for";
+}
+
 static enum wsc_decode_result fail(struct wsc_decoder *decoder, const char *fault) {
   decoder->fault = fault;
   return WSC_DECODE_FAULT;
@@ -126,7 +133,9 @@ enum wsc_decode_result wsc_decoder_next(struct wsc_decoder *decoder, struct wsc_
     return WSC_DECODE_MORE;
   wsc_header_decode(decoder->octets + decoder->start, &record->header);
   if (decoder->record_size == 0) {
-    const char *fault = wsc_header_fault(&record->header, decoder->direction, decoder->max_message);
+    const char *fault = decoder->shared || !wsc_type_is_shared(record->header.type)
+                            ? wsc_header_fault(&record->header, decoder->direction, decoder->max_message)
+                            : "a record about shared memory where there is none";
     if (fault == NULL)
       fault = beginning_fault(decoder, record->header.type);
     if (fault != NULL)
@@ -137,6 +146,8 @@ enum wsc_decode_result wsc_decoder_next(struct wsc_decoder *decoder, struct wsc_
     return WSC_DECODE_MORE;
   record->body = decoder->octets + decoder->start + WSC_RECORD_HEADER;
   const char *fault = wsc_record_fault(record, decoder->direction, decoder->max_message);
+  if (fault == NULL)
+    fault = version_fault(decoder, record);
   if (fault != NULL)
     return fail(decoder, fault);
   decoder->start += decoder->record_size;

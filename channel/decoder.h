@@ -21,6 +21,8 @@ struct wsc_decoder {
   enum wsc_direction direction;
   /* An app side that does not know the worker's limit begins with WSC_MESSAGE_MAX and sets it from WELCOME. */
   uint64_t max_message;
+  bool
+      shared; /* the channel has shared memory: its records are legal, and WELCOME has to say so. To be set behind wsc_decoder_init() */
   uint8_t *octets;
   size_t start, end, capacity;
   size_t keep;    /* a room of up to so many octets is kept after a large record, for the next; 0: none is */

@@ -13,6 +13,14 @@
 #define WSC_REASON_MAX 123u     /* octets of a Close reason */
 #define WSC_ERROR_TEXT_MAX 512u /* octets of the sentence in ERROR and FAILED */
 
+#define WSC_ARENA_SIZE (8u << 20)     /* octets of an arena, of which a channel with shared memory has one each way */
+#define WSC_ARENA_SIZE_MAX (1u << 30) /* octets of one in whatever later release */
+#define WSC_ARENA_UNIT 64u            /* ranges in it begin at a multiple of so many octets */
+#define WSC_ARENA_RANGES_MAX 256u     /* ranges taken at a time; beyond: messages go through the stream */
+#define WSC_SHARED_MIN (8u << 10)     /* octets of a message that is worth a range */
+#define WSC_SHARED_SIZE 16            /* octets of the body that says where it lies */
+#define WSC_RELEASES_MAX 64u          /* ranges released in one record */
+
 #define WSC_DECODER_ROOM 65536u /* octets offered for one read while no large record is under way */
 #define WSC_QUEUE_KEEP 16384u   /* octets of memory a queue that ran empty holds on to */
 

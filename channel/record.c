@@ -24,6 +24,7 @@ enum {
   ERROR_FIXED = 4,
   BROADCAST_FIXED = 8,
   TARGET_SIZE = 8,
+  RELEASE_SIZE = 8,
   WELCOME_ACKNOWLEDGED = 1,
 };
 
@@ -37,6 +38,13 @@ static const struct rule rules[] = {
     [WSC_CLOSED] = {true, false, WSC_TO_APP, ONE_CONNECTION, CODE_OF_CLOSED, WSC_FLAG_CLEAN, 0, WSC_REASON_MAX},
     [WSC_ERROR] = {true, false, WSC_TO_APP, ANY_CONNECTION, NO_CODE, 0, ERROR_FIXED, ERROR_FIXED + WSC_ERROR_TEXT_MAX},
     [WSC_DRAINED] = {true, false, WSC_TO_APP, ONE_CONNECTION, NO_CODE, 0, 0, 0},
+    [WSC_RELEASED] = {true, false, WSC_TO_APP, NO_CONNECTION, NO_CODE, 0, RELEASE_SIZE, RELEASE_SIZE *WSC_RELEASES_MAX},
+    [WSC_SHARED_MESSAGE] = {true, false, WSC_TO_APP, ONE_CONNECTION, NO_CODE, WSC_FLAG_TEXT, WSC_SHARED_SIZE,
+                            WSC_SHARED_SIZE},
+    [WSC_SHARED_SEND] = {true, false, WSC_TO_WORKER, ONE_CONNECTION, NO_CODE, WSC_FLAG_TEXT | WSC_FLAG_WANT_CREDIT,
+                         WSC_SHARED_SIZE, WSC_SHARED_SIZE},
+    [WSC_RELEASE] = {true, false, WSC_TO_WORKER, NO_CONNECTION, NO_CODE, 0, RELEASE_SIZE,
+                     RELEASE_SIZE *WSC_RELEASES_MAX},
     [WSC_SEND] = {true, true, WSC_TO_WORKER, ONE_CONNECTION, NO_CODE, WSC_FLAG_TEXT | WSC_FLAG_WANT_CREDIT, 0, 0},
     [WSC_BROADCAST] = {true, true, WSC_TO_WORKER, NO_CONNECTION, NO_CODE, WSC_FLAG_TEXT, BROADCAST_FIXED + TARGET_SIZE,
                        BROADCAST_FIXED + TARGET_SIZE *WSC_BROADCAST_TARGETS_MAX},
@@ -113,6 +121,15 @@ static const char *broadcast_fault(const uint8_t *body, uint32_t size, uint64_t 
   return NULL;
 }
 
+static const char *shared_fault(const uint8_t *body, uint64_t max_message) {
+  uint64_t offset = wsc_get_u64(body), length = wsc_get_u64(body + 8);
+  if (offset % WSC_ARENA_UNIT != 0)
+    return "a range that begins where none may";
+  if (length == 0)
+    return "a range without octets";
+  return length > payload_max(max_message) ? "a message above the limit" : NULL;
+}
+
 const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction direction, uint64_t max_message) {
   const struct wsc_header *header = &record->header;
   struct wsc_welcome welcome;
@@ -128,6 +145,12 @@ const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction
     return wsc_connect_decode(record->body, header->size, &connect) ? NULL : "a malformed CONNECT";
   case WSC_BROADCAST:
     return broadcast_fault(record->body, header->size, max_message);
+  case WSC_SHARED_MESSAGE:
+  case WSC_SHARED_SEND:
+    return shared_fault(record->body, max_message);
+  case WSC_RELEASE:
+  case WSC_RELEASED:
+    return header->size % RELEASE_SIZE == 0 ? NULL : "a list of ranges that ends within one";
   default:
     return NULL;
   }
@@ -174,6 +197,7 @@ bool wsc_welcome_decode(const uint8_t *body, size_t size, struct wsc_welcome *we
   welcome->queue_high = wsc_get_u32(body + 32);
   welcome->queue_low = wsc_get_u32(body + 36);
   welcome->standing = size >= WSC_WELCOME_SIZE ? wsc_get_u32(body + 40) : 0;
-  return welcome->version == WSC_VERSION && welcome->generation <= UINT32_MAX && welcome->first_event > 0 &&
-         welcome->max_message <= WSC_MESSAGE_MAX && welcome->queue_low > 0 && welcome->queue_low <= welcome->queue_high;
+  return welcome->version >= WSC_VERSION && welcome->version <= WSC_VERSION_SHARED &&
+         welcome->generation <= UINT32_MAX && welcome->first_event > 0 && welcome->max_message <= WSC_MESSAGE_MAX &&
+         welcome->queue_low > 0 && welcome->queue_low <= welcome->queue_high;
 }

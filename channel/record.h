@@ -28,7 +28,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define WSC_VERSION 1
+#define WSC_VERSION 1        /* of a channel without shared memory ... */
+#define WSC_VERSION_SHARED 2 /* ... and of one with it: the same and the records called shared */
 
 enum wsc_type {
   /* worker to app side */
@@ -40,12 +41,14 @@ enum wsc_type {
   WSC_CREDIT = 0x03, /* connection; body u64 released in total */
   WSC_ASK = 0x04,    /* body u64 number of an event: to be acknowledged once it and all before are handled. Only without
                         acknowledgement */
+  WSC_RELEASED = 0x05, /* shared; body: u64 offset of each range that the app side may use again */
   /* ... events, repeated on a new channel until acknowledged */
-  WSC_CONNECT = 0x10, /* connection; body wsc_connect */
-  WSC_MESSAGE = 0x11, /* connection; flag TEXT; body payload */
-  WSC_CLOSED = 0x12,  /* connection; flag CLEAN; code; body reason (UTF-8) */
-  WSC_ERROR = 0x13,   /* connection or 0; body u32 error code, then sentence (UTF-8) */
-  WSC_DRAINED = 0x14, /* connection */
+  WSC_CONNECT = 0x10,        /* connection; body wsc_connect */
+  WSC_MESSAGE = 0x11,        /* connection; flag TEXT; body payload */
+  WSC_CLOSED = 0x12,         /* connection; flag CLEAN; code; body reason (UTF-8) */
+  WSC_ERROR = 0x13,          /* connection or 0; body u32 error code, then sentence (UTF-8) */
+  WSC_DRAINED = 0x14,        /* connection */
+  WSC_SHARED_MESSAGE = 0x15, /* shared; connection; flag TEXT; body wsc_shared: where the payload lies */
   /* app side to worker */
   WSC_SEND = 0x40,      /* connection; flags TEXT, WANT_CREDIT; body payload */
   WSC_BROADCAST = 0x41, /* flag TEXT; body u32 count (not 0), u32 zero, count u64 connections, payload */
@@ -53,6 +56,8 @@ enum wsc_type {
   WSC_ACKNOWLEDGE =
       0x43, /* body u64: events acknowledged in total, over all channels of this worker; or what ASK asked for */
   WSC_WANT_DRAINED = 0x44, /* connection: DRAINED is owed as soon as its queue is below the low mark */
+  WSC_SHARED_SEND = 0x45,  /* shared; as SEND; body wsc_shared */
+  WSC_RELEASE = 0x46,      /* shared; as RELEASED, of ranges that the worker may use again */
 };
 
 enum wsc_flag {
@@ -62,7 +67,11 @@ enum wsc_flag {
 };
 
 static inline bool wsc_type_is_event(uint8_t type) {
-  return type >= WSC_CONNECT && type <= WSC_DRAINED;
+  return type >= WSC_CONNECT && type <= WSC_SHARED_MESSAGE;
+}
+
+static inline bool wsc_type_is_shared(uint8_t type) {
+  return type == WSC_RELEASED || type == WSC_SHARED_MESSAGE || type == WSC_SHARED_SEND || type == WSC_RELEASE;
 }
 
 struct wsc_header {
@@ -89,7 +98,7 @@ enum wsc_direction { WSC_TO_APP, WSC_TO_WORKER };
  * any of the body is awaited. */
 const char *wsc_header_fault(const struct wsc_header *header, enum wsc_direction direction, uint64_t max_message);
 /* The same for what only the whole body tells (WELCOME, STANDING, CONNECT, BROADCAST); for records whose header is
- * legal. Whether texts are UTF-8 is not looked at. */
+ * legal. Whether texts are UTF-8 is not looked at, nor where an arena ends. */
 const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction direction, uint64_t max_message);
 
 /*
@@ -109,7 +118,7 @@ const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction
 #define WSC_WELCOME_MIN 40
 #define WSC_WELCOME_SIZE 44
 struct wsc_welcome {
-  uint16_t version;     /* WSC_VERSION */
+  uint16_t version;     /* WSC_VERSION or WSC_VERSION_SHARED */
   bool acknowledged;    /* events are kept until acknowledged */
   uint32_t repeats;     /* how many of the events that follow were written to an earlier channel already */
   uint64_t generation;  /* of this worker; connection ids lie above generation * 2^32 */

@@ -259,20 +259,38 @@ void ws_channel_delivery_set_paused(struct ws_delivery *base, bool paused) {
   ws_channel_set_paused(((struct channel_delivery *)base)->channel, paused);
 }
 
-struct ws_delivery *ws_channel_delivery_new(WsServer *server, int fd) {
-  struct channel_delivery *delivery = g_new0(struct channel_delivery, 1);
+void ws_channel_delivery_set_lending(struct ws_delivery *base, bool lends) {
+  ws_channel_set_lending(((struct channel_delivery *)base)->channel, lends);
+}
+
+static struct ws_delivery *new_delivery(WsServer *server, struct channel_delivery *delivery) {
   delivery->base.class = &delivery_class;
   delivery->server = server;
-  delivery->channel = ws_channel_new(fd, &channel_events, delivery);
-  if (delivery->channel == NULL)
-    g_error("no memory for a channel"); /* as GLib would */
   delivery->source = g_source_new(&source_functions, sizeof(struct channel_source));
   struct channel_source *source = (struct channel_source *)delivery->source;
   source->delivery = delivery;
   source->polled = G_IO_IN;
-  source->tag = g_source_add_unix_fd(delivery->source, fd, G_IO_IN);
+  source->tag = g_source_add_unix_fd(delivery->source, ws_channel_get_fd(delivery->channel), G_IO_IN);
   g_source_set_static_name(delivery->source, "WsServer channel");
   g_source_attach(delivery->source, server->context);
   ws_channel_set_paused(delivery->channel, server->paused);
+  ws_channel_set_lending(delivery->channel, server->lends_binary);
   return &delivery->base;
+}
+
+struct ws_delivery *ws_channel_delivery_new(WsServer *server, int fd) {
+  struct channel_delivery *delivery = g_new0(struct channel_delivery, 1);
+  delivery->channel = ws_channel_new(fd, &channel_events, delivery);
+  if (delivery->channel == NULL)
+    g_error("no memory for a channel"); /* as GLib would */
+  return new_delivery(server, delivery);
+}
+
+struct ws_delivery *ws_channel_delivery_new_shared(WsServer *server, int fd, int events, int commands) {
+  struct channel_delivery *delivery = g_new0(struct channel_delivery, 1);
+  delivery->channel = ws_channel_new_shared(fd, events, commands, &channel_events, delivery);
+  if (delivery->channel != NULL)
+    return new_delivery(server, delivery);
+  g_free(delivery);
+  return NULL;
 }

@@ -2,6 +2,7 @@
 /* What the files that make up the channel in plain C share, and what only the rest of the library may use of it. */
 #pragma once
 
+#include "channel/arena.h"
 #include "channel/decoder.h"
 #include "channel/id-table.h"
 #include "channel/queue.h"
@@ -15,8 +16,19 @@ struct ws_channel_tail {
   size_t capacity;
 };
 
+/* Large messages by shared memory, see channel/arena.h. */
+struct ws_channel_memory {
+  struct wsc_arena_view in; /* written by the worker */
+  struct wsc_arena out;     /* written here */
+  struct wsc_releases done; /* of `in` */
+  uint8_t *copy;            /* of the last message: what the app looks at cannot change. NULL: none */
+  size_t capacity;
+  bool lends; /* binary messages go to the app from where they lie */
+};
+
 struct ws_channel {
   int fd;
+  struct ws_channel_memory *memory; /* NULL: the channel has none */
   const struct ws_channel_events *events;
   void *user;
   struct wsc_decoder decoder;
@@ -80,3 +92,20 @@ enum ws_channel_result ws_channel_send_checked(struct ws_channel_peer *peer, boo
 enum ws_channel_result ws_channel_broadcast_checked(struct ws_channel *channel, struct ws_channel_peer *const *peers,
                                                     size_t count, bool text, const void *data, size_t length,
                                                     size_t *sent);
+
+/* Where channel-memory.c and the rest of the channel meet. `memory` is there in all of these but the first. */
+
+/* NULL where that cannot be had: the descriptors are no arenas, or there is no memory. They stay the caller's. */
+struct ws_channel_memory *ws_channel_memory_new(int in, int out);
+void ws_channel_memory_free(struct ws_channel_memory *memory);
+/* Handles SHARED_MESSAGE: NULL, or what is wrong. */
+const char *ws_channel_take_shared(struct ws_channel *channel, struct ws_channel_peer *peer,
+                                   const struct wsc_record *record);
+const char *ws_channel_take_released(struct ws_channel *channel, const struct wsc_record *record);
+/* Sends a message through the memory; false where it has no room: it goes through the stream. */
+bool ws_channel_put_shared(struct ws_channel *channel, const struct wsc_header *header, const void *payload);
+/* Queues RELEASE for what was handled. False without memory for it. */
+bool ws_channel_tell_done(struct ws_channel *channel);
+/* The copy becomes the caller's if that is where `data` lies and it fills most of it; else NULL. */
+void *ws_channel_take_copy(struct ws_channel *channel, const uint8_t *data, size_t length);
+void ws_channel_memory_trim(struct ws_channel_memory *memory);

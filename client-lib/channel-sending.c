@@ -71,6 +71,8 @@ static ssize_t write_with(struct ws_channel *channel, const struct iovec *more, 
 }
 
 void ws_channel_write(struct ws_channel *channel) {
+  if (channel->memory != NULL)
+    (void)ws_channel_tell_done(channel); /* without memory for it later */
   if (ws_channel_get_queued(channel) > 0 && write_with(channel, NULL, 0) < 0)
     give_up_writing(channel);
   release_tail(channel);
@@ -194,7 +196,9 @@ enum ws_channel_result ws_channel_send_checked(struct ws_channel_peer *peer, boo
   };
   if (channel->unwritable)
     return WS_CHANNEL_SENT; /* in vain, as `closed` is about to tell */
-  if (length >= WS_CHANNEL_DIRECT)
+  if (length >= WSC_SHARED_MIN && channel->memory != NULL && ws_channel_put_shared(channel, &header, data))
+    result = WS_CHANNEL_SENT;
+  else if (length >= WS_CHANNEL_DIRECT)
     result = put_large(channel, &header, data);
   else if (!wsc_queue_append_record(&channel->out, &header, data, length))
     result = WS_CHANNEL_NO_MEMORY;

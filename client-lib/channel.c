@@ -32,6 +32,24 @@ struct ws_channel *ws_channel_new(int fd, const struct ws_channel_events *events
   return channel;
 }
 
+struct ws_channel *ws_channel_new_shared(int fd, int in, int out, const struct ws_channel_events *events, void *user) {
+  struct ws_channel_memory *memory = ws_channel_memory_new(in, out);
+  close(in);
+  close(out);
+  if (memory == NULL) {
+    close(fd);
+    return NULL;
+  }
+  struct ws_channel *channel = ws_channel_new(fd, events, user);
+  if (channel == NULL) {
+    ws_channel_memory_free(memory);
+    return NULL;
+  }
+  channel->memory = memory;
+  channel->decoder.shared = true;
+  return channel;
+}
+
 static void free_peers(struct wsc_id_table *peers) {
   for (uint32_t i = 0; i < peers->capacity; i++)
     free(peers->places[i]);
@@ -43,6 +61,7 @@ static void destroy(struct ws_channel *channel) {
   wsc_decoder_clear(&channel->decoder);
   ws_channel_clear_tail(channel);
   wsc_queue_clear(&channel->out);
+  ws_channel_memory_free(channel->memory);
   free(channel);
 }
 
@@ -325,6 +344,11 @@ static const char *take_message(struct ws_channel *channel, const struct wsc_rec
   return NULL;
 }
 
+static const char *take_shared_message(struct ws_channel *channel, const struct wsc_record *record) {
+  struct ws_channel_peer *peer = ws_channel_find_peer(channel, record->header.connection);
+  return peer != NULL ? ws_channel_take_shared(channel, peer, record) : stranger;
+}
+
 static const char *take_closed(struct ws_channel *channel, const struct wsc_record *record) {
   struct ws_channel_peer *peer = ws_channel_find_peer(channel, record->header.connection);
   if (peer == NULL)
@@ -374,6 +398,10 @@ static const char *take_record(struct ws_channel *channel, const struct wsc_reco
     return take_error(channel, record);
   case WSC_DRAINED:
     return take_drained(channel, record);
+  case WSC_SHARED_MESSAGE:
+    return take_shared_message(channel, record);
+  case WSC_RELEASED:
+    return ws_channel_take_released(channel, record);
   default:
     return "a record of a type that this library does not know";
   }
@@ -452,7 +480,9 @@ static void tell_drained(struct ws_channel *channel) {
 }
 
 bool ws_channel_has_spare_memory(const struct ws_channel *channel) {
-  return channel->decoder.capacity > 0 || channel->decoder.spare != NULL || channel->out.capacity > WSC_QUEUE_KEEP;
+  const struct ws_channel_memory *memory = channel->memory;
+  return channel->decoder.capacity > 0 || channel->decoder.spare != NULL || channel->out.capacity > WSC_QUEUE_KEEP ||
+         (memory != NULL && (memory->copy != NULL || memory->out.touched > 0));
 }
 
 void ws_channel_trim(struct ws_channel *channel) {
@@ -460,6 +490,8 @@ void ws_channel_trim(struct ws_channel *channel) {
     return;
   wsc_decoder_trim(&channel->decoder);
   wsc_queue_trim(&channel->out);
+  if (channel->memory != NULL)
+    ws_channel_memory_trim(channel->memory);
 }
 
 /* Memory for large messages is not kept for ever. */
@@ -503,5 +535,6 @@ bool ws_channel_fills_block(const struct ws_channel *channel, const uint8_t *dat
 }
 
 void *ws_channel_take_block(struct ws_channel *channel, const uint8_t *data, size_t length) {
-  return ws_channel_fills_block(channel, data, length) ? wsc_decoder_take(&channel->decoder) : NULL;
+  return ws_channel_fills_block(channel, data, length) ? wsc_decoder_take(&channel->decoder)
+                                                       : ws_channel_take_copy(channel, data, length);
 }

@@ -1,41 +1,71 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Opening the delivery of a run, and another when a worker has died. */
+#include "client-lib/error-private.h"
 #include "client-lib/limits.h"
 #include "client-lib/server-private.h"
 
 #include <gio/gunixfdlist.h>
+#include <unistd.h>
 
 /* --- OpenChannel --- */
 
-static int take_descriptor(GVariant *reply, GUnixFDList *fds, GError **error) {
-  gint32 index;
-  g_variant_get(reply, "(h)", &index);
-  if (fds != NULL && index >= 0 && index < g_unix_fd_list_get_length(fds))
-    return g_unix_fd_list_get(fds, index, error);
-  g_set_error_literal(error, WS_ERROR, WS_ERROR_FAILED, "the service answered OpenChannel without a channel");
-  return -1;
+/* Duplicates what the reply names. False and an error when it is not there. */
+static bool take_descriptors(GVariant *reply, GUnixFDList *fds, int taken[], gsize count, GError **error) {
+  for (gsize i = 0; i < count; i++) {
+    gint32 index;
+    g_variant_get_child(reply, i, "h", &index);
+    bool is_there = fds != NULL && index >= 0 && index < g_unix_fd_list_get_length(fds);
+    taken[i] = is_there ? g_unix_fd_list_get(fds, index, error) : -1;
+    if (!is_there)
+      g_set_error_literal(error, WS_ERROR, WS_ERROR_FAILED, "the service answered OpenChannel without a channel");
+    if (taken[i] >= 0)
+      continue;
+    while (i > 0)
+      close(taken[--i]);
+    return false;
+  }
+  return true;
 }
 
-static void open_channel(WsServer *self, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user) {
-  ws_server_call(self, "OpenChannel", NULL, "(h)", NULL, cancellable, callback, user);
+static void open_channel(WsServer *self, bool with_memory, GCancellable *cancellable, GAsyncReadyCallback callback,
+                         gpointer user) {
+  self->asked_memory = with_memory && g_strcmp0(g_getenv("WS_DELIVERY"), "stream") != 0;
+  if (self->asked_memory)
+    ws_server_call(self, "OpenSharedChannel", NULL, "(hhh)", NULL, cancellable, callback, user);
+  else
+    ws_server_call(self, "OpenChannel", NULL, "(h)", NULL, cancellable, callback, user);
+}
+
+/* A service, a worker, or a bus policy of a release that has no shared memory: to be asked again without. */
+static bool is_refused_memory(WsServer *self, const GError *error) {
+  return self->asked_memory &&
+         (g_error_matches(error, G_DBUS_ERROR, G_DBUS_ERROR_UNKNOWN_METHOD) ||
+          g_error_matches(error, WS_ERROR, WS_ERROR_FAILED) ||
+          g_error_matches(error, WS_ERROR, WS_ERROR_PERMISSION_DENIED)) &&
+         !ws_error_is_absence(error) && !ws_server_is_forgotten(error);
 }
 
 /* False and an error when there is none. With `self` NULL nobody wants it any more. */
 static bool open_channel_finish(WsServer *self, GObject *source, GAsyncResult *result, GError **error) {
   g_autoptr(GUnixFDList) fds = NULL;
   g_autoptr(GVariant) reply = ws_server_call_finish(source, &fds, result, error);
-  int fd = reply != NULL && self != NULL ? take_descriptor(reply, fds, error) : -1;
-  if (fd < 0)
+  int taken[3];
+  if (reply == NULL || self == NULL || !take_descriptors(reply, fds, taken, g_variant_n_children(reply), error))
     return false;
-  self->delivery = ws_channel_delivery_new(self, fd);
+  bool shared = g_variant_n_children(reply) > 1;
+  self->delivery = shared ? ws_channel_delivery_new_shared(self, taken[0], taken[1], taken[2])
+                          : ws_channel_delivery_new(self, taken[0]);
   self->opened_at = g_get_monotonic_time();
-  return true;
+  if (self->delivery == NULL)
+    g_set_error_literal(error, WS_ERROR, WS_ERROR_FAILED, "the service's shared memory is none");
+  return self->delivery != NULL;
 }
 
 /* --- The first of a run --- */
 
 struct opening {
   WsServer *server;
+  GCancellable *cancellable;
   WsServerOpened opened;
   gpointer user;
 };
@@ -48,8 +78,12 @@ static bool prefers_signals(WsServer *self) {
 static void on_opened(GObject *source, GAsyncResult *result, gpointer user) {
   struct opening *opening = user;
   g_autoptr(GError) error = NULL;
-  (void)open_channel_finish(opening->server, source, result, &error);
+  if (!open_channel_finish(opening->server, source, result, &error) && is_refused_memory(opening->server, error)) {
+    open_channel(opening->server, false, opening->cancellable, on_opened, opening);
+    return;
+  }
   opening->opened(opening->user, g_steal_pointer(&error));
+  g_clear_object(&opening->cancellable);
   g_object_unref(opening->server);
   g_free(opening);
 }
@@ -62,8 +96,8 @@ void ws_server_open_delivery(WsServer *self, GCancellable *cancellable, WsServer
     return;
   }
   struct opening *opening = g_new(struct opening, 1);
-  *opening = (struct opening){g_object_ref(self), opened, user};
-  open_channel(self, cancellable, on_opened, opening);
+  *opening = (struct opening){g_object_ref(self), cancellable ? g_object_ref(cancellable) : NULL, opened, user};
+  open_channel(self, true, cancellable, on_opened, opening);
 }
 
 /* --- After the death of a worker --- */
@@ -95,6 +129,8 @@ static void try_again_later(WsServer *self, const char *why) {
   g_source_attach(self->reopening, self->context);
 }
 
+static void reopen(WsServer *self, bool with_memory);
+
 static void on_reopened(GObject *source, GAsyncResult *result, gpointer user) {
   bool matters;
   g_autoptr(WsServer) self = ws_server_answered(user, &matters);
@@ -106,7 +142,9 @@ static void on_reopened(GObject *source, GAsyncResult *result, gpointer user) {
   if (error == NULL || self->state != WS_SERVER_STATE_RUNNING ||
       g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
-  if (g_dbus_connection_is_closed(self->bus))
+  if (is_refused_memory(self, error))
+    reopen(self, false);
+  else if (g_dbus_connection_is_closed(self->bus))
     ws_server_on_lost(self, "the bus went away, and the server with it");
   else if (ws_server_is_forgotten(error))
     ws_server_on_lost(self, error->message);
@@ -116,15 +154,19 @@ static void on_reopened(GObject *source, GAsyncResult *result, gpointer user) {
     ws_server_wait_for_service(self, WS_AWAY_ENDED_MS);
 }
 
+static void reopen(WsServer *self, bool with_memory) {
+  self->reopen_called = true;
+  g_main_context_push_thread_default(self->context);
+  open_channel(self, with_memory, self->calls, on_reopened, ws_server_asks(self));
+  g_main_context_pop_thread_default(self->context);
+}
+
 void ws_server_reopen(WsServer *self) {
   if (self->delivery != NULL || self->reopening != NULL || self->reopen_called || self->path == NULL ||
       self->state != WS_SERVER_STATE_RUNNING)
     return;
-  self->reopen_called = true;
   self->reopen_tries += self->reopen_tries == 0; /* the first is at once */
-  g_main_context_push_thread_default(self->context);
-  open_channel(self, self->calls, on_reopened, ws_server_asks(self));
-  g_main_context_pop_thread_default(self->context);
+  reopen(self, true);
 }
 
 void ws_server_on_delivery_ended(WsServer *self, bool broken, const char *reason) {

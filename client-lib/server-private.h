@@ -66,7 +66,9 @@ struct _WsServer {
   GSource *reopening;   /* another try to open a channel, some time later */
   bool reopen_called;   /* OpenChannel is under way on the bus */
   guint reopen_tries;   /* in a row */
-  gint64 opened_at;     /* the last channel: monotonic time */
+  bool asked_memory;    /* the channel that is being opened is to have shared memory */
+  bool lends_binary;
+  gint64 opened_at; /* the last channel: monotonic time */
 };
 
 /* --- server.c: what a delivery reports --- */
@@ -139,7 +141,11 @@ char *ws_server_take_properties(WsServer *self, GObject *source, GAsyncResult *r
 /* --- The two deliveries --- */
 
 /* Takes the channel over. */
+/* Take the descriptors over. */
 struct ws_delivery *ws_channel_delivery_new(WsServer *server, int fd);
+/* NULL where `events` and `commands` are not what OpenSharedChannel gives. */
+struct ws_delivery *ws_channel_delivery_new_shared(WsServer *server, int fd, int events, int commands);
+void ws_channel_delivery_set_lending(struct ws_delivery *delivery, bool lends);
 void ws_channel_delivery_set_paused(struct ws_delivery *delivery, bool paused);
 
 struct ws_delivery *ws_signal_delivery_new(WsServer *server);

@@ -14,7 +14,7 @@ G_DEFINE_ENUM_TYPE(WsServerState, ws_server_state, G_DEFINE_ENUM_VALUE(WS_SERVER
                    G_DEFINE_ENUM_VALUE(WS_SERVER_STATE_STOPPING, "stopping"),
                    G_DEFINE_ENUM_VALUE(WS_SERVER_STATE_FAILED, "failed"))
 
-enum { PROP_BUS = 1, PROP_STATE, PROP_PORT, PROP_URI, PROP_OBJECT_PATH, PROP_PAUSED, PROPERTIES };
+enum { PROP_BUS = 1, PROP_STATE, PROP_PORT, PROP_URI, PROP_OBJECT_PATH, PROP_PAUSED, PROP_LEND_BINARY, PROPERTIES };
 static GParamSpec *properties[PROPERTIES];
 
 enum { SIGNAL_CONNECT, SIGNAL_MESSAGE_RECEIVE, SIGNAL_CLOSE, SIGNAL_ERROR, SIGNAL_DRAINED, SIGNALS };
@@ -125,6 +125,21 @@ void ws_server_set_paused(WsServer *self, gboolean paused) {
   else if (self->delivery != NULL)
     ws_signal_delivery_set_paused(self->delivery, paused);
   g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_PAUSED]);
+}
+
+void ws_server_set_lend_binary(WsServer *self, gboolean lend) {
+  g_return_if_fail(WS_IS_SERVER(self));
+  if (self->lends_binary == (bool)lend)
+    return;
+  self->lends_binary = lend;
+  if (self->delivery != NULL && ws_delivery_is_channel(self->delivery))
+    ws_channel_delivery_set_lending(self->delivery, lend);
+  g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_LEND_BINARY]);
+}
+
+gboolean ws_server_get_lend_binary(WsServer *self) {
+  g_return_val_if_fail(WS_IS_SERVER(self), FALSE);
+  return self->lends_binary;
 }
 
 gboolean ws_server_get_paused(WsServer *self) {
@@ -250,6 +265,9 @@ static void get_property(GObject *object, guint property, GValue *value, GParamS
   case PROP_OBJECT_PATH:
     g_value_set_string(value, self->path);
     break;
+  case PROP_LEND_BINARY:
+    g_value_set_boolean(value, self->lends_binary);
+    break;
   case PROP_PAUSED:
     g_value_set_boolean(value, self->paused);
     break;
@@ -263,6 +281,9 @@ static void set_property(GObject *object, guint property, const GValue *value, G
   switch (property) {
   case PROP_BUS:
     self->bus = g_value_dup_object(value);
+    break;
+  case PROP_LEND_BINARY:
+    ws_server_set_lend_binary(self, g_value_get_boolean(value));
     break;
   case PROP_PAUSED:
     ws_server_set_paused(self, g_value_get_boolean(value));
@@ -355,6 +376,12 @@ static void install_properties(GObjectClass *class) {
    * Whether events are held back, see [method@Server.set_paused].
    */
   properties[PROP_PAUSED] = g_param_spec_boolean("paused", NULL, NULL, FALSE, NOTIFIED | G_PARAM_WRITABLE);
+  /**
+   * WsServer:lend-binary:
+   *
+   * Whether large binary messages are lent without a copy, see [method@Server.set_lend_binary].
+   */
+  properties[PROP_LEND_BINARY] = g_param_spec_boolean("lend-binary", NULL, NULL, FALSE, NOTIFIED | G_PARAM_WRITABLE);
   g_object_class_install_properties(class, PROPERTIES, properties);
 }
 

@@ -133,10 +133,13 @@ static const char *pidfd_fault(int fd) {
   return syscall(SYS_pidfd_send_signal, fd, 0, NULL, 0) == 0 || errno == ESRCH ? NULL : "it is not a pidfd";
 }
 
+/* CHANNEL is the first of the parts that an app's channel has. */
 enum kind { CONTROL, LISTENER, PIDFD, VAULT, CHANNEL };
 
 static const char *kind_name(enum kind kind, const struct wsd_kept_server *server) {
-  static const char *const names[] = {"control", "listener", "pidfd", NULL, "channel"};
+  static const char *const names[] = {"control", "listener", "pidfd"};
+  if (kind >= CHANNEL)
+    return wsd_app_channel_kinds[kind - CHANNEL];
   return kind == VAULT ? wsd_server_vault_kind(&server->options) : names[kind];
 }
 
@@ -148,11 +151,10 @@ static const char *kind_fault(enum kind kind, int fd, const struct wsd_kept_serv
     return listener_fault(fd, &server->options);
   case PIDFD:
     return pidfd_fault(fd);
-  case CHANNEL:
-    return socket_option(fd, SO_DOMAIN) == AF_UNIX && socket_option(fd, SO_TYPE) == SOCK_STREAM ? NULL
-                                                                                                : "it is not a channel";
-  default:
+  case VAULT:
     return wsd_vault_fault(fd);
+  default:
+    return wsd_app_channel_part_fault((enum wsd_channel_part)(kind - CHANNEL), fd);
   }
 }
 
@@ -171,6 +173,23 @@ static int take(struct wsd_adoption *adoption, enum kind kind, const struct wsd_
   kept->fd = -1;
   fcntl(fd, F_SETFL, fcntl(fd, F_GETFL) | O_NONBLOCK);
   return fd;
+}
+
+/* All of its parts, or none. */
+static struct wsd_app_channel take_channel(struct wsd_adoption *adoption, const struct wsd_kept_server *server) {
+  struct wsd_app_channel channel;
+  for (unsigned part = 0; part < WSD_CHANNEL_PARTS; part++)
+    channel.fds[part] = take(adoption, (enum kind)(CHANNEL + part), server);
+  bool has_half = (channel.fds[WSD_CHANNEL_EVENTS] < 0) != (channel.fds[WSD_CHANNEL_COMMANDS] < 0);
+  if (wsd_app_channel_is_there(&channel) && !has_half)
+    return channel;
+  for (unsigned part = 0; part < WSD_CHANNEL_PARTS; part++) {
+    g_autofree char *name = g_strdup_printf("%s-%" G_GUINT64_FORMAT, wsd_app_channel_kinds[part], server->number);
+    if (channel.fds[part] >= 0)
+      wsd_supervisor_drop(adoption->service->supervisor, name);
+  }
+  wsd_app_channel_close(&channel);
+  return channel;
 }
 
 static void discard_rest(struct wsd_adoption *adoption) {
@@ -220,7 +239,7 @@ static void adopt(struct wsd_adoption *adoption, const struct wsd_kept_server *k
       .listener = take(adoption, LISTENER, kept),
       .pidfd = take(adoption, PIDFD, kept),
       .vault = kept->options.tls ? take(adoption, VAULT, kept) : -1,
-      .channel = take(adoption, CHANNEL, kept),
+      .channel = take_channel(adoption, kept),
   };
   wsd_server_adopt(server, kept, &remains);
 }

@@ -56,9 +56,10 @@
 #define WSD_JOB_MS 500               /* systemd may take to tell why it ends the service */
 #define WSD_HAND_OVER_MS 1500u       /* for calls in flight to end when the service leaves */
 #define WSD_SETTLE_MS 200            /* for one worker to take what is queued for it, when the service leaves */
-#define WSD_FDS_PER_SERVER 6u    /* kept by the service manager: control socket, listener, pidfd, two vaults, channel */
-#define WSD_FDS_BESIDES 2u       /* kept too: the state, and a reserve that makes room for the next one */
-#define WSD_IDLE_EXIT_MAX 86400u /* seconds */
+#define WSD_FDS_PER_SERVER                                                                                             \
+  8u /* kept by the service manager: control socket, listener, pidfd, two vaults, channel and its two arenas */
+#define WSD_FDS_BESIDES 2u          /* kept too: the state, and a reserve that makes room for the next one */
+#define WSD_IDLE_EXIT_MAX 86400u    /* seconds */
 #define WSD_KEPT_MEMORY (256 << 10) /* octets of free memory to keep, and the size from which blocks are mapped */
 
 #define WSD_CONFIG_FILE_MAX (1u << 20) /* octets of one configuration file */

@@ -9,51 +9,43 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define KIND "channel" /* under which the worker's end is kept while no worker has it */
-
 /* What happens between the call and its answer while the server runs: everything that the worker said to us is answered for, and it
  * has taken the app's channel instead of ours. */
 struct wsd_handover {
-  struct wsd_server *server; /* holds a reference */
-  struct wsd_call *call;     /* NULL once it was answered */
-  int app;                   /* the app's end */
-  int former;                /* our old channel, kept open until the worker has let go of it; -1: there was none */
+  struct wsd_server *server;  /* holds a reference */
+  struct wsd_call *call;      /* NULL once it was answered */
+  struct wsd_app_channel app; /* the app's side */
+  int former;                 /* our old channel, kept open until the worker has let go of it; -1: there was none */
 };
 
-/* The more fits in, the less often worker and app have to take turns over large messages. The system's net.core.wmem_max decides in the end. */
-static void enlarge(int end) {
-  const int octets = WSD_APP_CHANNEL_OCTETS;
-  (void)setsockopt(end, SOL_SOCKET, SO_SNDBUF, &octets, sizeof octets);
-}
-
-static bool make_pair(int ends[2], struct wsd_call *call) {
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) == 0) {
-    enlarge(ends[0]);
-    enlarge(ends[1]);
+static bool make_channel(struct wsd_app_channel *worker, struct wsd_app_channel *app, bool shared,
+                         struct wsd_call *call) {
+  if (wsd_app_channel_open(worker, app, shared))
     return true;
-  }
   wsd_call_fail(call, WSD_ERROR_FAILED, "cannot open a channel: %s; try again later", g_strerror(errno));
   return false;
 }
 
-/* Takes the app's end. */
-static void hand_out(struct wsd_call *call, int app) {
-  g_autoptr(GUnixFDList) fds = g_unix_fd_list_new_from_array(&app, 1);
-  wsd_call_return_with_fds(call, g_variant_new("(h)", 0), fds);
+/* Takes the app's side. */
+static void hand_out(struct wsd_call *call, struct wsd_app_channel *app) {
+  bool shared = wsd_app_channel_is_shared(app);
+  g_autoptr(GUnixFDList) fds = g_unix_fd_list_new_from_array(app->fds, (gint)wsd_app_channel_count(app));
+  *app = WSD_NO_CHANNEL;
+  wsd_call_return_with_fds(call, shared ? g_variant_new("(hhh)", 0, 1, 2) : g_variant_new("(h)", 0), fds);
 }
 
-static void keep_end(struct wsd_server *server, int end) {
-  server->app_channel = end;
-  wsd_server_keep(server, KIND, end);
+static void keep_channel(struct wsd_server *server, const struct wsd_app_channel *channel) {
+  server->app_channel = *channel;
+  for (int part = 0; part < WSD_CHANNEL_PARTS; part++)
+    wsd_server_keep(server, wsd_app_channel_kinds[part], channel->fds[part]);
   wsd_keeper_touch(server->service->keeper);
 }
 
 void wsd_server_drop_app_channel(struct wsd_server *server) {
-  if (server->app_channel < 0)
-    return;
-  close(server->app_channel);
-  server->app_channel = -1;
-  wsd_server_keep_no_longer(server, KIND);
+  for (int part = 0; part < WSD_CHANNEL_PARTS; part++)
+    if (server->app_channel.fds[part] >= 0)
+      wsd_server_keep_no_longer(server, wsd_app_channel_kinds[part]);
+  wsd_app_channel_close(&server->app_channel);
 }
 
 void wsd_server_forget_channel(struct wsd_server *server) {
@@ -64,9 +56,9 @@ void wsd_server_forget_channel(struct wsd_server *server) {
 
 /* The worker reads it from its beginning, so the app may write already. */
 bool wsd_server_attach_app_channel(struct wsd_server *server) {
-  if (server->app_channel < 0)
+  if (!wsd_app_channel_is_there(&server->app_channel))
     return true;
-  bool attached = wsd_worker_attach_app(server->worker, server->app_channel);
+  bool attached = wsd_worker_attach_app(server->worker, &server->app_channel);
   wsd_server_drop_app_channel(server);
   wsd_keeper_touch(server->service->keeper);
   return attached;
@@ -78,8 +70,7 @@ static void end_handover(struct wsd_handover *handover) {
   struct wsd_server *server = handover->server;
   if (server->handover == handover)
     server->handover = NULL;
-  if (handover->app >= 0)
-    close(handover->app);
+  wsd_app_channel_close(&handover->app);
   if (handover->former >= 0)
     close(handover->former);
   g_free(handover);
@@ -95,10 +86,8 @@ void wsd_server_cancel_handover(struct wsd_server *server, const char *text) {
 
 static void on_kept(void *user) {
   struct wsd_handover *handover = user;
-  if (handover->call) {
-    hand_out(g_steal_pointer(&handover->call), handover->app);
-    handover->app = -1;
-  }
+  if (handover->call)
+    hand_out(g_steal_pointer(&handover->call), &handover->app);
   end_handover(handover);
 }
 
@@ -123,48 +112,60 @@ static void on_attached(void *user, const struct wsc_control_record *record) {
   wsd_keeper_commit(server->service->keeper, on_kept, handover);
 }
 
-static void hand_over(struct wsd_server *server, struct wsd_call *call) {
-  int ends[2], former = -1;
-  if (!make_pair(ends, call))
+static void hand_over(struct wsd_server *server, struct wsd_call *call, bool shared) {
+  struct wsd_app_channel worker, app;
+  int former = -1;
+  if (!make_channel(&worker, &app, shared, call))
     return;
   if (!server->by_channel && (former = wsd_traffic_hand_over(server->traffic)) < 0) {
-    close(ends[0]);
-    close(ends[1]);
+    wsd_app_channel_close(&worker);
+    wsd_app_channel_close(&app);
     wsd_call_fail(call, WSD_ERROR_FAILED, "the server's process is too busy to change over; call again");
     return;
   }
   struct wsd_handover *handover = g_new(struct wsd_handover, 1);
-  *handover = (struct wsd_handover){wsd_server_ref(server), call, ends[0], former};
+  *handover = (struct wsd_handover){wsd_server_ref(server), call, app, former};
   server->handover = handover;
   server->by_channel = server->channel_open = true;
-  server->app_channel = ends[1];
+  server->app_channel = worker;
   wsd_server_attach_app_channel(server);
   wsd_worker_ask_counters(server->worker, on_attached, handover);
 }
 
 /* For the next worker that starts. */
-static void wait_for_worker(struct wsd_server *server, struct wsd_call *call) {
-  int ends[2];
-  if (!make_pair(ends, call))
+static void wait_for_worker(struct wsd_server *server, struct wsd_call *call, bool shared) {
+  struct wsd_app_channel worker, app;
+  if (!make_channel(&worker, &app, shared, call))
     return;
   server->by_channel = server->channel_open = true;
-  keep_end(server, ends[1]);
+  keep_channel(server, &worker);
   struct wsd_handover *handover = g_new(struct wsd_handover, 1);
-  *handover = (struct wsd_handover){wsd_server_ref(server), call, ends[0], -1};
+  *handover = (struct wsd_handover){wsd_server_ref(server), call, app, -1};
   server->handover = handover;
   wsd_keeper_commit(server->service->keeper, on_kept, handover);
 }
 
-void wsd_server_open_channel(struct wsd_server *server, struct wsd_call *call) {
+static void open_channel(struct wsd_server *server, struct wsd_call *call, bool shared) {
+  const struct wsd_worker *worker = server->state == WSD_SERVER_RUNNING ? wsd_server_worker(server) : NULL;
   if (server->state == WSD_SERVER_STARTING || server->state == WSD_SERVER_STOPPING)
     wsd_call_fail(call, WSD_ERROR_NOT_RUNNING, "the server is %s; call again when it is not",
                   wsd_server_state_name(server->state));
   else if (server->channel_open || server->handover)
     wsd_call_fail(call, WSD_ERROR_CHANNEL_IN_USE, "the channel is open already; close that one first");
-  else if (server->state == WSD_SERVER_RUNNING && wsd_server_worker(server))
-    hand_over(server, call);
+  else if (worker && shared && wsd_worker_last_request(worker) < WSC_CONTROL_ATTACH_SHARED)
+    wsd_call_fail(call, WSD_ERROR_FAILED, "the server's process is of an earlier release; call OpenChannel");
+  else if (worker)
+    hand_over(server, call, shared);
   else
-    wait_for_worker(server, call);
+    wait_for_worker(server, call, shared);
+}
+
+void wsd_server_open_channel(struct wsd_server *server, struct wsd_call *call) {
+  open_channel(server, call, false);
+}
+
+void wsd_server_open_shared_channel(struct wsd_server *server, struct wsd_call *call) {
+  open_channel(server, call, true);
 }
 
 bool wsd_server_uses_channel(struct wsd_server *server, struct wsd_call *call) {

@@ -19,6 +19,7 @@ FORWARD(close)
 FORWARD(acknowledge)
 FORWARD(release)
 FORWARD(open_channel)
+FORWARD(open_shared_channel)
 FORWARD(replace_certificate)
 #undef FORWARD
 
@@ -39,6 +40,7 @@ const struct wsd_method wsd_server_methods[] = {
     {"Close", WSD_FOR_OWNER_AND_ADMINISTRATORS, handle_close},
     {"ListAllConnections", WSD_FOR_OWNER_AND_ADMINISTRATORS, list_all_connections},
     {"OpenChannel", WSD_FOR_OWNER, handle_open_channel},
+    {"OpenSharedChannel", WSD_FOR_OWNER, handle_open_shared_channel},
     {"Acknowledge", WSD_FOR_OWNER, handle_acknowledge},
     {"ReplaceCertificate", WSD_FOR_OWNER, handle_replace_certificate},
     {"Release", WSD_FOR_OWNER, handle_release},

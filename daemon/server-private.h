@@ -5,6 +5,7 @@
  */
 #pragma once
 
+#include "daemon/app-channel.h"
 #include "daemon/preparation.h"
 #include "daemon/server.h"
 #include "daemon/service.h"
@@ -23,11 +24,11 @@ struct wsd_server {
   int vault;                          /* -1: none */
   struct wsd_preparation *preparation;
   struct wsd_replacement *replacement;
-  bool by_channel;               /* this run, or the next one, goes past the bus: no event signals, no Send */
-  bool channel_open;             /* the app has its end, as far as we know */
-  int app_channel;               /* the worker's end of it while no worker has it; else -1 */
-  struct wsd_handover *handover; /* an OpenChannel under way */
-  int listener;                  /* -1: none */
+  bool by_channel;                    /* this run, or the next one, goes past the bus: no event signals, no Send */
+  bool channel_open;                  /* the app has its end, as far as we know */
+  struct wsd_app_channel app_channel; /* the worker's side of it while no worker has it */
+  struct wsd_handover *handover;      /* an OpenChannel under way */
+  int listener;                       /* -1: none */
   struct wsd_worker *worker;
   bool worker_ready;
   guint64 generation;    /* of the last worker; never reused, so that connection ids are not */

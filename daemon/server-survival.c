@@ -90,7 +90,7 @@ static void adopt_idle(struct wsd_server *server, const struct wsd_kept_server *
   }
   wsd_traffic_restore(server->traffic, kept->events_before);
   server->app_channel = remains->channel;
-  server->by_channel = server->channel_open = remains->channel >= 0;
+  server->by_channel = server->channel_open = wsd_app_channel_is_there(&remains->channel);
   bool was_active = g_str_equal(kept->state, "running") || g_str_equal(kept->state, "starting");
   server->state = g_str_equal(kept->state, "created")  ? WSD_SERVER_CREATED
                   : g_str_equal(kept->state, "failed") ? WSD_SERVER_FAILED
@@ -140,9 +140,7 @@ void wsd_server_let_go(struct wsd_server *server) {
   if (server->vault >= 0)
     close(server->vault); /* kept on, and so is the one before it where the state names that */
   server->vault = -1;
-  if (server->app_channel >= 0)
-    close(server->app_channel);
-  server->app_channel = -1;
+  wsd_app_channel_close(&server->app_channel);
   wsd_server_cancel_handover(server, text);
   wsd_server_cancel_replacement(server, text);
   g_clear_pointer(&server->preparation, wsd_preparation_free);

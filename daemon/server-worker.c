@@ -48,7 +48,7 @@ void wsd_server_drop_worker(struct wsd_server *server) {
   }
   wsd_server_close_worker_channel(server);
   server->worker_ready = server->introducing = false;
-  if (server->app_channel < 0)
+  if (!wsd_app_channel_is_there(&server->app_channel))
     server->channel_open = false; /* it ended with the worker */
   wsd_traffic_detach(server->traffic);
   g_clear_pointer(&server->worker, wsd_worker_free);

@@ -22,7 +22,8 @@ struct wsd_server *wsd_server_new(struct wsd_service *service, struct wsd_app *a
   app->server_count++;
   server->number = number;
   server->path = g_strdup_printf(WSD_SERVERS_PATH "/%" G_GUINT64_FORMAT, number);
-  server->listener = server->worker_channel = server->vault = server->app_channel = -1;
+  server->listener = server->worker_channel = server->vault = -1;
+  server->app_channel = WSD_NO_CHANNEL;
   server->traffic = wsd_traffic_new(app->delivery, server->path, &traffic_events, server);
   server->query = wsd_query_new();
   server->stop_calls = g_ptr_array_new();
@@ -45,8 +46,7 @@ void wsd_server_unref(struct wsd_server *server) {
   wsd_query_free(server->query);
   if (server->vault >= 0)
     close(server->vault);
-  if (server->app_channel >= 0)
-    close(server->app_channel);
+  wsd_app_channel_close(&server->app_channel);
   wsd_start_options_clear(&server->options);
   wsd_start_options_clear(&server->wanted);
   g_ptr_array_unref(server->stop_calls);
@@ -127,7 +127,7 @@ void wsd_server_fail_start(struct wsd_server *server, enum wsd_error code, const
   wsd_server_drop_worker(server);
   wsd_server_drop_listener(server);
   wsd_server_drop_vault(server);
-  if (server->app_channel < 0)
+  if (!wsd_app_channel_is_there(&server->app_channel))
     wsd_server_forget_channel(server); /* the worker has had it */
   wsd_server_set_state(server, WSD_SERVER_FAILED);
   if (server->start_call)

@@ -51,13 +51,15 @@ void wsd_server_broadcast(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_close(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_acknowledge(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_open_channel(struct wsd_server *server, struct wsd_call *call);
+void wsd_server_open_shared_channel(struct wsd_server *server, struct wsd_call *call);
 void wsd_server_replace_certificate(struct wsd_server *server, struct wsd_call *call);
 
 /* What a later process of the service has to know. */
 void wsd_server_describe(const struct wsd_server *server, struct wsd_kept_server *kept);
 /* What an earlier process left of it; -1 for what is not there. */
 struct wsd_server_remains {
-  int control, listener, pidfd, vault, channel;
+  int control, listener, pidfd, vault;
+  struct wsd_app_channel channel;
 };
 /* Into the state in which an earlier process left it. Takes the descriptors. */
 void wsd_server_adopt(struct wsd_server *server, const struct wsd_kept_server *kept,

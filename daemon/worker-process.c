@@ -347,12 +347,15 @@ static bool send_record(struct wsd_worker *worker, const struct wsc_control_writ
   return false;
 }
 
-bool wsd_worker_attach_app(struct wsd_worker *worker, int channel) {
-  guint8 room[32];
+bool wsd_worker_attach_app(struct wsd_worker *worker, const struct wsd_app_channel *channel) {
+  guint8 room[64];
   struct wsc_control_writer writer;
-  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_ATTACH, 0);
+  bool shared = wsd_app_channel_is_shared(channel);
+  wsc_control_begin(&writer, room, sizeof room, shared ? WSC_CONTROL_ATTACH_SHARED : WSC_CONTROL_ATTACH, 0);
   wsc_control_add_u32(&writer, WSC_FIELD_ACKNOWLEDGED | WSC_CRITICAL, 0);
-  return send_record(worker, &writer, &channel, 1);
+  if (shared)
+    wsc_control_add_u64(&writer, WSC_FIELD_ARENA | WSC_CRITICAL, WSC_ARENA_SIZE);
+  return send_record(worker, &writer, channel->fds, wsd_app_channel_count(channel));
 }
 
 static bool attach(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int channel) {

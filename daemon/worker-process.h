@@ -9,6 +9,7 @@
 #pragma once
 
 #include "channel/control.h"
+#include "daemon/app-channel.h"
 #include "daemon/certificate-files.h"
 
 #include <gio/gio.h>
@@ -71,7 +72,7 @@ bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_set
 bool wsd_worker_prepare(struct wsd_worker *worker, int vault, const struct wsd_certificate_files *files,
                         int former_vault);
 /* The channel of an app's own, instead of ours where there is one. It stays the caller's. */
-bool wsd_worker_attach_app(struct wsd_worker *worker, int channel);
+bool wsd_worker_attach_app(struct wsd_worker *worker, const struct wsd_app_channel *channel);
 /* An adopted worker that has the channel of an app's own; `ready` follows. */
 void wsd_worker_synchronise(struct wsd_worker *worker);
 /* A fresh channel for an adopted worker; `ready` follows. */

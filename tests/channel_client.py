@@ -4,29 +4,33 @@
 Written from that page, not from the C code, so that a test that uses it also checks the page.
 """
 
+import fcntl
+import mmap
 import os
 import select
 import socket
 import struct
 import time
 
-WELCOME, STANDING, CREDIT, ASK = 0x01, 0x02, 0x03, 0x04
-CONNECT, MESSAGE, CLOSED, ERROR, DRAINED = 0x10, 0x11, 0x12, 0x13, 0x14
-SEND, BROADCAST, CLOSE, ACKNOWLEDGE, WANT_DRAINED = 0x40, 0x41, 0x42, 0x43, 0x44
-EVENTS = (CONNECT, MESSAGE, CLOSED, ERROR, DRAINED)
+WELCOME, STANDING, CREDIT, ASK, RELEASED = 0x01, 0x02, 0x03, 0x04, 0x05
+CONNECT, MESSAGE, CLOSED, ERROR, DRAINED, SHARED_MESSAGE = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
+SEND, BROADCAST, CLOSE, ACKNOWLEDGE, WANT_DRAINED, SHARED_SEND, RELEASE = range(0x40, 0x47)
+EVENTS = (CONNECT, MESSAGE, CLOSED, ERROR, DRAINED, SHARED_MESSAGE)
 TEXT, CLEAN, WANT_CREDIT = 0x01, 0x02, 0x04
 MESSAGE_COST = 16
 QUEUE_HIGH, QUEUE_LOW, CREDIT_STEP = 1 << 20, 256 << 10, 128 << 10
 
 CONFIGURE, ATTACH, STATISTICS, LIST, CONTROL_CLOSE, STOP = 1, 2, 3, 4, 5, 6
-LIST_BANS, CLEAR_BAN, BANS = 8, 9, 40
+LIST_BANS, CLEAR_BAN, BANS, ATTACH_SHARED = 8, 9, 40, 11
 READY, FAILED, COUNTERS, CONNECTIONS, RESULT, STOPPED, CHANNEL_ENDED = range(32, 39)
 (F_VERSION, F_GENERATION, F_MAX_CLIENTS, F_MAX_PER_CLIENT, F_PROTOCOL, F_MAX_MESSAGE, F_PING_INTERVAL, F_PONG_TIMEOUT,
  F_HANDSHAKE_TIMEOUT, F_ACKNOWLEDGED, F_WINDOW_EVENTS, F_WINDOW_OCTETS, F_AFTER, F_CONNECTION, F_CODE, F_REASON,
  F_DEADLINE, F_ERROR, F_TEXT, F_COUNTERS, F_CONNECTION_ENTRY, F_MORE, F_FOUND, F_NAME) = range(1, 25)
 F_COMPRESSION = 25
 F_ALLOWED_ORIGINS, F_CONNECTION_RATE, F_BAN_SECONDS, F_BAN_ENTRY, F_ADDRESS = range(26, 31)
-U64_FIELDS = (F_GENERATION, F_MAX_MESSAGE, F_WINDOW_OCTETS, F_AFTER, F_CONNECTION)
+F_ARENA = 36
+U64_FIELDS = (F_GENERATION, F_MAX_MESSAGE, F_WINDOW_OCTETS, F_AFTER, F_CONNECTION, F_ARENA)
+ARENA_SIZE, ARENA_UNIT, ARENA_RANGES_MAX, SHARED_MIN, RELEASES_MAX = 8 << 20, 64, 256, 8 << 10, 64
 TEXT_FIELDS = (F_PROTOCOL, F_ALLOWED_ORIGINS, F_REASON, F_TEXT, F_NAME)
 COUNTER_NAMES = ("connections", "messages_received", "messages_sent", "bytes_received", "bytes_sent", "refused",
                  "queued_bytes")
@@ -171,6 +175,55 @@ class Channel:
         return self.records
 
 
+def new_arena(size=ARENA_SIZE):
+    """Descriptors of an arena: one to write, one that is only open for reading."""
+    writer = os.memfd_create("arena", os.MFD_CLOEXEC | os.MFD_ALLOW_SEALING)
+    os.ftruncate(writer, size)
+    seals = fcntl.F_SEAL_SHRINK | fcntl.F_SEAL_GROW | fcntl.F_SEAL_SEAL
+    fcntl.fcntl(writer, fcntl.F_ADD_SEALS, seals)
+    return writer, os.open(f"/proc/self/fd/{writer}", os.O_RDONLY | os.O_CLOEXEC)
+
+
+class SharedChannel(Channel):
+    """The app side's end of a channel with shared memory. Takes the descriptors over."""
+
+    def __init__(self, sock, events, commands):
+        super().__init__(sock)
+        self.events_fd, self.commands_fd = events, commands
+        self.size = os.fstat(events).st_size
+        self.arena = mmap.mmap(events, self.size, prot=mmap.PROT_READ)
+        self.own = mmap.mmap(commands, os.fstat(commands).st_size)
+
+    def payload(self, record):
+        """Of a MESSAGE or a SHARED_MESSAGE."""
+        if record.type == MESSAGE:
+            return record.body
+        offset, length = struct.unpack("<QQ", record.body)
+        assert offset % ARENA_UNIT == 0 and 0 < length and offset + length <= self.size
+        return self.arena[offset:offset + length]
+
+    def release(self, *offsets):
+        self.write(encode(RELEASE, 0, struct.pack(f"<{len(offsets)}Q", *offsets)))
+
+    def send_shared(self, connection, data, offset=0, want_credit=False):
+        flags = WANT_CREDIT if want_credit else 0
+        if isinstance(data, str):
+            data, flags = data.encode(), flags | TEXT
+        self.own[offset:offset + len(data)] = data
+        self.write(encode(SHARED_SEND, connection, struct.pack("<QQ", offset, len(data)), flags))
+
+    def released(self):
+        return [offset for record in self.records if record.type == RELEASED
+                for offset in struct.unpack(f"<{len(record.body) // 8}Q", record.body)]
+
+    def close(self):
+        self.sock.close()
+        self.arena.close()
+        self.own.close()
+        os.close(self.events_fd)
+        os.close(self.commands_fd)
+
+
 def encode_control(type, tag=0, **fields):
     octets = struct.pack("<HHI", type, 0, tag)
     for name, value in fields.items():
@@ -289,6 +342,15 @@ class Control:
         self.send(ATTACH, 0, [theirs.fileno()], acknowledged=acknowledged, **fields)
         theirs.close()
         return Channel(ours)
+
+    def attach_shared(self, size=ARENA_SIZE, **fields):
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
+        events, commands = new_arena(size), new_arena(size)
+        fields = {"acknowledged": 0, "arena": size, **fields}
+        self.send(ATTACH_SHARED, 0, [theirs.fileno(), events[0], commands[1]], **fields)
+        for descriptor in (theirs.detach(), events[0], commands[1]):
+            os.close(descriptor)
+        return SharedChannel(ours, events[1], commands[0])
 
 
 def _open_proc(pid, name):

@@ -28,11 +28,20 @@ void wsp_connection_init(struct wsp_connection *connection, enum wsp_role role, 
     wsp_connection_set(connection, WSP_IS_CLIENT);
 }
 
+static uint8_t *resize_memory(struct wsp_settings *settings, uint8_t *octets, size_t size, size_t new_size) {
+  if (settings->gather)
+    return settings->gather(settings->context, octets, size, new_size);
+  if (new_size)
+    return realloc(octets, new_size);
+  free(octets);
+  return NULL;
+}
+
 static void free_gathered(struct wsp_connection *connection) {
   if (!connection->progress->gather)
     return;
   connection->settings->gathered -= connection->progress->gather_capacity;
-  free(connection->progress->gather);
+  (void)resize_memory(connection->settings, connection->progress->gather, connection->progress->gather_capacity, 0);
   connection->progress->gather = NULL;
   connection->progress->gather_length = 0;
   connection->progress->gather_capacity = 0;
@@ -346,13 +355,25 @@ bool wsp_connection_resize_gathered(struct wsp_connection *connection, size_t ca
   const uint64_t others = settings->gathered - connection->progress->gather_capacity;
   if (settings->max_gathered > 0 && (others > settings->max_gathered || capacity > settings->max_gathered - others))
     return false;
-  uint8_t *gather = realloc(connection->progress->gather, capacity);
+  uint8_t *gather =
+      resize_memory(settings, connection->progress->gather, connection->progress->gather_capacity, capacity);
   if (!gather)
     return false;
   connection->progress->gather = gather;
   connection->progress->gather_capacity = capacity;
   settings->gathered = others + capacity;
   return true;
+}
+
+bool wsp_connection_gather_anew(struct wsp_connection *connection) {
+  struct wsp_progress *progress = connection->progress;
+  if (!progress || !progress->gather)
+    return true;
+  uint8_t *gather =
+      resize_memory(connection->settings, progress->gather, progress->gather_capacity, progress->gather_capacity);
+  if (gather)
+    progress->gather = gather;
+  return gather;
 }
 
 /* Room for `more` octets of the current frame. Memory at most doubles, so it follows what arrived and not what a

@@ -51,11 +51,14 @@ struct wsp_settings {
    * fails with 1013. The engine keeps `gathered` up to date. 0 in `max_gathered` means no bound. */
   uint64_t max_gathered;
   uint64_t gathered;
+  /* Where gathering memory comes from, if not from realloc() and free(): as realloc(), of a block of `size` octets (0: there is none yet), the new size 0
+   * meaning free(). With `context`. */
+  uint8_t *(*gather)(void *context, uint8_t *octets, size_t size, size_t new_size);
   struct wsp_deflate_pool *deflate; /* for connections that compress; NULL: there are none */
   /* The Close frame that answers the peer's, or says why the connection failed, is not appended by the engine but sent
    * by its user, with wsp_connection_close(), once it has sent what belongs before it. Until then sending goes on. */
   bool closes_late;
-  /* Client role only, and needed there: fills `key` with 4 unpredictable octets for the next frame (section 5.3). */
+  /* Client role only, and needed there: fills `key` with 4 unpredictable octets for the next frame (section 5.3). With `context`. */
   void (*fresh_mask)(void *context, uint8_t key[4]);
   void *context;
 };
@@ -148,12 +151,15 @@ enum wsp_send_result wsp_connection_close(struct wsp_connection *connection, uin
 enum wsp_send_result wsp_connection_send_header(struct wsp_connection *connection, bool text, size_t length,
                                                 uint8_t header[WSP_FRAME_HEADER_MAX], size_t *header_length);
 
-/* Hands over the memory in which the message of the last event lies, to be freed with free(), so that it need not be copied; NULL where
+/* Hands over the memory in which the message of the last event lies, to be freed as it was made, so that it need not be copied; NULL where
  * it is not the connection's own (the message lies in the octets given), or much larger than the message. */
 uint8_t *wsp_connection_take_message(struct wsp_connection *connection, const struct wsp_event *event);
 
 /* Octets of memory that an unfinished message takes; also part of settings->gathered. */
 size_t wsp_connection_gathered(const struct wsp_connection *connection);
+
+/* Asks for other memory of the same size for what is gathered, where there is any. False when there is none: nothing has changed. */
+bool wsp_connection_gather_anew(struct wsp_connection *connection);
 
 bool wsp_connection_close_sent(const struct wsp_connection *connection);
 bool wsp_connection_close_received(const struct wsp_connection *connection);

@@ -42,6 +42,7 @@ static void let_go(struct wsw_server *server) {
   channel->credits = 0;
   wsc_decoder_clear(&channel->decoder);
   drop_output(channel);
+  wsw_shared_leave(server);
 }
 
 void wsw_channel_clear(struct wsw_server *server) {
@@ -170,6 +171,12 @@ static void release(struct wsw_server *server) {
     wsw_server_fail(server, WSW_EXIT_MEMORY, "no memory for events that may go out");
 }
 
+void wsw_channel_tell_done(struct wsw_server *server) {
+  struct wsw_channel *channel = &server->channel;
+  if (!wsc_releases_queue(&channel->shared->done, last_queue(channel), WSC_RELEASED))
+    wsw_server_fail(server, WSW_EXIT_MEMORY, "no memory for a record");
+}
+
 static size_t least(size_t one, size_t other) {
   return one < other ? one : other;
 }
@@ -220,12 +227,16 @@ void wsw_channel_flush(struct wsw_server *server) {
   }
   if (channel->acknowledged)
     release(server);
+  if (channel->shared)
+    wsw_channel_tell_done(server);
   size_t length = wsw_channel_output(channel);
   if (!length || channel->blocked) {
     watch_channel(server);
     return;
   }
   ssize_t written = write_once(channel);
+  if (channel->shared)
+    channel->shared->unsaid = 0;
   channel->unwritable = written < 0 && !is_passing(errno); /* reading comes to the end soon */
   if (written > 0)
     consume(channel, (size_t)written);
@@ -237,7 +248,8 @@ void wsw_channel_flush(struct wsw_server *server) {
 
 void wsw_channel_relieve(struct wsw_server *server) {
   const struct wsw_channel *channel = &server->channel;
-  if (!channel->blocked && !channel->acknowledged && wsw_channel_output(channel) >= WSW_CHANNEL_CORK)
+  size_t shared = channel->shared ? channel->shared->unsaid : 0;
+  if (!channel->blocked && !channel->acknowledged && wsw_channel_output(channel) + shared >= WSW_CHANNEL_CORK)
     wsw_channel_flush(server);
 }
 
@@ -257,15 +269,14 @@ bool wsw_channel_is_confirmed(const struct wsw_server *server) {
 
 /* --- Records in --- */
 
-/* NULL and *peer, which is NULL for one that is closed already; or a sentence for an id that never was. */
-static const char *find_peer(struct wsw_server *server, uint64_t id, struct wsw_peer **peer) {
+const char *wsw_channel_find_peer(struct wsw_server *server, uint64_t id, struct wsw_peer **peer) {
   *peer = wsw_peers_find(&server->peers, id);
   return id > server->last_id ? "a connection that does not exist" : NULL;
 }
 
 static const char *take_send(struct wsw_server *server, const struct wsc_record *record) {
   struct wsw_peer *peer;
-  const char *fault = find_peer(server, record->header.connection, &peer);
+  const char *fault = wsw_channel_find_peer(server, record->header.connection, &peer);
   if (fault || !peer)
     return fault;
   return wsw_sending_message(peer, record->header.flags & WSC_FLAG_TEXT, record->body, record->header.size,
@@ -277,7 +288,7 @@ static const char *check_targets(struct wsw_server *server, const uint8_t *targe
   const char *fault = NULL;
   for (uint32_t i = 0; i < count && !fault; i++) {
     struct wsw_peer *peer;
-    fault = find_peer(server, wsc_get_u64(targets + 8 * (size_t)i), &peer);
+    fault = wsw_channel_find_peer(server, wsc_get_u64(targets + 8 * (size_t)i), &peer);
     if (!fault && peer)
       fault = wsw_sending_refusal(peer);
   }
@@ -310,7 +321,7 @@ static const char *take_broadcast(struct wsw_server *server, const struct wsc_re
 
 static const char *take_close(struct wsw_server *server, const struct wsc_record *record) {
   struct wsw_peer *peer;
-  const char *fault = find_peer(server, record->header.connection, &peer);
+  const char *fault = wsw_channel_find_peer(server, record->header.connection, &peer);
   if (fault || !peer)
     return fault;
   return wsw_sending_close(peer, record->header.code, record->body, record->header.size);
@@ -334,7 +345,7 @@ static const char *take_acknowledge(struct wsw_server *server, const struct wsc_
 
 static const char *take_want_drained(struct wsw_server *server, const struct wsc_record *record) {
   struct wsw_peer *peer;
-  const char *fault = find_peer(server, record->header.connection, &peer);
+  const char *fault = wsw_channel_find_peer(server, record->header.connection, &peer);
   if (!fault && peer)
     wsw_sending_want_drained(peer);
   return fault;
@@ -352,6 +363,10 @@ static const char *take_record(struct wsw_server *server, const struct wsc_recor
     return take_acknowledge(server, record);
   case WSC_WANT_DRAINED:
     return take_want_drained(server, record);
+  case WSC_SHARED_SEND:
+    return wsw_shared_take_send(server, record);
+  case WSC_RELEASE:
+    return wsw_shared_take_release(server, record);
   default:
     return "a record of a type that this worker does not know";
   }
@@ -432,7 +447,7 @@ static void drain(struct wsw_server *server) {
 static void queue_welcome(struct wsw_server *server, uint32_t repeats, uint32_t standing) {
   struct wsw_channel *channel = &server->channel;
   struct wsc_welcome welcome = {
-      .version = WSC_VERSION,
+      .version = channel->shared ? WSC_VERSION_SHARED : WSC_VERSION,
       .acknowledged = channel->acknowledged,
       .repeats = repeats,
       .generation = server->configuration.generation,
@@ -533,7 +548,9 @@ void wsw_channel_attach(struct wsw_server *server, int fd, const struct wsw_chan
   channel->asked = 0;
   channel->store.window_events = terms->window_events;
   channel->store.window_octets = terms->window_octets;
+  channel->shared = terms->shared;
   wsc_decoder_init(&channel->decoder, WSC_TO_WORKER, server->configuration.max_message);
+  channel->decoder.shared = channel->shared;
   uint32_t repeats = wsc_event_store_resume(&channel->store);
   queue_welcome(server, repeats, count_standing(server));
   queue_all_standing(server);

@@ -15,7 +15,9 @@
 #include "channel/decoder.h"
 #include "channel/event-store.h"
 #include "worker/loop.h"
+#include "worker/shared-memory.h"
 
+struct wsw_peer;
 struct wsw_server;
 
 /* One large message on its way into the socket, in the memory in which it was gathered. Its header stands at the end of what goes
@@ -32,6 +34,7 @@ struct wsw_channel {
   struct wsw_bulk bulk;         /* ... and one that goes behind them ... */
   struct wsc_queue behind;      /* ... and what goes behind that; empty without a bulk */
   struct wsc_event_store store; /* also counts events where none is kept */
+  struct wsw_shared *shared;    /* NULL: the channel has no shared memory */
   bool acknowledged;
   uint64_t asked;   /* without acknowledgement: the last event for which it was asked ... */
   uint64_t handled; /* ... and that is known to be handled */
@@ -43,6 +46,7 @@ struct wsw_channel {
 
 struct wsw_channel_terms {
   bool acknowledged;
+  struct wsw_shared *shared; /* becomes the channel's; NULL: none */
   uint32_t window_events;
   uint64_t window_octets;
 };
@@ -60,7 +64,12 @@ uint8_t *wsw_channel_event_room(struct wsw_server *server, const struct wsc_head
 void wsw_channel_bulk_event(struct wsw_server *server, const struct wsc_header *header, uint8_t *body, size_t length);
 /* Whether it would be copied all the same. */
 bool wsw_channel_copies(const struct wsw_server *server);
+/* Queues RELEASED for what was read of the shared memory, which has to be there. */
+void wsw_channel_tell_done(struct wsw_server *server);
 void wsw_channel_credit(struct wsw_server *server, uint64_t connection, uint64_t released);
+
+/* NULL and *peer, which is NULL for one that is closed already; or a sentence for an id that never was. */
+const char *wsw_channel_find_peer(struct wsw_server *server, uint64_t id, struct wsw_peer **peer);
 
 /* True while the app side has not acknowledged the event of that number, but will. Without acknowledgement it has to be asked. */
 bool wsw_channel_awaits(const struct wsw_server *server, uint64_t event);

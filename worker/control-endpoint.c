@@ -125,7 +125,7 @@ static void tell_ready(struct wsw_server *server, const struct wsc_control_recor
   struct wsc_control_writer writer;
   begin_answer(server, &writer, WSC_CONTROL_READY, record->tag);
   wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
-  wsc_control_add_u32(&writer, WSC_FIELD_LAST_REQUEST, WSC_CONTROL_CLEAR_BAN);
+  wsc_control_add_u32(&writer, WSC_FIELD_LAST_REQUEST, WSC_CONTROL_ATTACH_SHARED);
   answer(server, &writer);
 }
 
@@ -192,20 +192,51 @@ static int socket_option(int fd, int name) {
   return getsockopt(fd, SOL_SOCKET, name, &value, &length) < 0 ? -1 : value;
 }
 
-static const char *attach(struct wsw_server *server, const struct wsc_control_record *record, int fd) {
+/* Takes the two descriptors of the arenas over. After a fault the process ends, and what it holds with it. */
+static const char *map_arenas(const struct wsc_control_record *record, const int *fds, struct wsw_shared **shared) {
+  uint64_t size = 0;
+  const char *fault = NULL;
+  if (!wsc_control_get_u64(record, WSC_FIELD_ARENA, &size) || size == 0 || size > WSC_ARENA_SIZE_MAX)
+    fault = "ATTACH_SHARED: the size of the arenas is missing or out of range";
+  else if (!(*shared = wsw_shared_new(fds[0], fds[1], (size_t)size)))
+    fault = "ATTACH_SHARED: the arenas cannot be mapped";
+  close_all(fds, 2);
+  return fault;
+}
+
+static const char *read_terms(const struct wsc_control_record *record, int fd, struct wsw_channel_terms *terms) {
   uint32_t acknowledged;
-  struct wsw_channel_terms terms = {.window_events = WSC_WINDOW_EVENTS, .window_octets = WSC_WINDOW_OCTETS};
+  *terms = (struct wsw_channel_terms){.window_events = WSC_WINDOW_EVENTS, .window_octets = WSC_WINDOW_OCTETS};
   if (!wsc_control_get_u32(record, WSC_FIELD_ACKNOWLEDGED, &acknowledged) || acknowledged > 1)
     return "ATTACH: does not say whether events are acknowledged";
-  (void)wsc_control_get_u32(record, WSC_FIELD_WINDOW_EVENTS, &terms.window_events);
-  (void)wsc_control_get_u64(record, WSC_FIELD_WINDOW_OCTETS, &terms.window_octets);
-  if (!terms.window_events || !terms.window_octets)
+  (void)wsc_control_get_u32(record, WSC_FIELD_WINDOW_EVENTS, &terms->window_events);
+  (void)wsc_control_get_u64(record, WSC_FIELD_WINDOW_OCTETS, &terms->window_octets);
+  if (!terms->window_events || !terms->window_octets)
     return "ATTACH: a window without room";
   if (socket_option(fd, SO_DOMAIN) != AF_UNIX || socket_option(fd, SO_TYPE) != SOCK_STREAM)
     return "ATTACH: the descriptor is no Unix stream socket";
-  terms.acknowledged = acknowledged;
-  wsw_channel_attach(server, fd, &terms);
+  terms->acknowledged = acknowledged;
   return NULL;
+}
+
+static const char *attach(struct wsw_server *server, const struct wsc_control_record *record, int fd) {
+  struct wsw_channel_terms terms;
+  const char *fault = read_terms(record, fd, &terms);
+  if (!fault)
+    wsw_channel_attach(server, fd, &terms);
+  return fault;
+}
+
+static const char *attach_shared(struct wsw_server *server, const struct wsc_control_record *record, const int *fds) {
+  struct wsw_channel_terms terms;
+  const char *fault = read_terms(record, fds[0], &terms);
+  if (!fault && terms.acknowledged)
+    fault = "ATTACH_SHARED: a channel with acknowledgement has no shared memory";
+  if (!fault)
+    fault = map_arenas(record, fds + 1, &terms.shared);
+  if (!fault)
+    wsw_channel_attach(server, fds[0], &terms);
+  return fault;
 }
 
 static void tell_counters(struct wsw_server *server, const struct wsc_control_record *record) {
@@ -313,15 +344,17 @@ static const char *stop(struct wsw_server *server, const struct wsc_control_reco
 }
 
 static bool has_unknown_critical_field(const struct wsc_control_record *record) {
-  static const uint16_t known[] = {WSC_FIELD_ACKNOWLEDGED, WSC_FIELD_WINDOW_EVENTS, WSC_FIELD_WINDOW_OCTETS,
-                                   WSC_FIELD_AFTER,        WSC_FIELD_CONNECTION,    WSC_FIELD_CODE,
-                                   WSC_FIELD_REASON,       WSC_FIELD_DEADLINE,      WSC_FIELD_ADDRESS};
+  static const uint16_t known[] = {
+      WSC_FIELD_ACKNOWLEDGED, WSC_FIELD_WINDOW_EVENTS, WSC_FIELD_WINDOW_OCTETS, WSC_FIELD_AFTER,   WSC_FIELD_CONNECTION,
+      WSC_FIELD_CODE,         WSC_FIELD_REASON,        WSC_FIELD_DEADLINE,      WSC_FIELD_ADDRESS, WSC_FIELD_ARENA};
   uint16_t key;
   return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key);
 }
 
 /* How many descriptors a record has at least; none has more but the two that begin everything. */
 static size_t descriptors_of(uint16_t type) {
+  if (type == WSC_CONTROL_ATTACH_SHARED)
+    return 3;
   bool wants_one = type == WSC_CONTROL_CONFIGURE || type == WSC_CONTROL_PREPARE || type == WSC_CONTROL_ATTACH ||
                    type == WSC_CONTROL_REPLACE_CERTIFICATE;
   return wants_one ? 1 : 0;
@@ -354,6 +387,8 @@ static const char *serve(struct wsw_server *server, const struct wsc_control_rec
   switch (record->type) {
   case WSC_CONTROL_ATTACH:
     return attach(server, record, fds[0]);
+  case WSC_CONTROL_ATTACH_SHARED:
+    return attach_shared(server, record, fds);
   case WSC_CONTROL_REPLACE_CERTIFICATE:
     replace_certificate(server, record, fds[0]);
     return NULL;

@@ -14,5 +14,7 @@ void wsw_heap_prepare(void);
 
 void wsw_heap_init(struct wsw_server *server);
 
+/* One passes through shared memory, which is given back in the same way. */
+void wsw_heap_expect_shared(struct wsw_server *server);
 /* A large message passes. */
 void wsw_heap_expect_large(struct wsw_server *server);

@@ -365,6 +365,17 @@ void wsw_peer_flush(struct wsw_peer *peer) {
 
 /* --- Reading --- */
 
+/* Through the stream. */
+static void tell_message(struct wsw_peer *peer, const struct wsc_header *header, const struct wsp_event *event) {
+  struct wsw_server *server = wsw_server_of(peer);
+  bool is_bulk = event->length >= WSW_BULK_MIN && !wsw_channel_copies(server);
+  uint8_t *taken = is_bulk ? wsp_connection_take_message(&peer->connection, event) : NULL;
+  if (taken)
+    wsw_channel_bulk_event(server, header, taken, event->length);
+  else
+    wsw_channel_event(server, header, event->data, event->length);
+}
+
 static void take_message(struct wsw_peer *peer, const struct wsp_event *event) {
   struct wsw_server *server = wsw_server_of(peer);
   struct wsc_header header = {.type = WSC_MESSAGE, .flags = event->text ? WSC_FLAG_TEXT : 0, .connection = peer->id};
@@ -372,12 +383,8 @@ static void take_message(struct wsw_peer *peer, const struct wsp_event *event) {
   server->counters.bytes_received += event->length;
   if (event->length >= WSW_BULK_MIN)
     wsw_heap_expect_large(server);
-  bool is_bulk = event->length >= WSW_BULK_MIN && !wsw_channel_copies(server);
-  uint8_t *taken = is_bulk ? wsp_connection_take_message(&peer->connection, event) : NULL;
-  if (taken)
-    wsw_channel_bulk_event(server, &header, taken, event->length);
-  else
-    wsw_channel_event(server, &header, event->data, event->length);
+  if (!wsw_shared_message(peer, &header, event))
+    tell_message(peer, &header, event);
   wsw_channel_relieve(server);
   peer->last_message = (uint32_t)server->channel.store.appended;
 }

@@ -180,6 +180,8 @@ const char *wsw_server_configure(struct wsw_server *server, int listener_fd, int
   server->settings.max_message_size = configuration->max_message;
   server->settings.max_gathered = three > WSW_GATHERED_MAX ? three : WSW_GATHERED_MAX;
   server->settings.closes_late = true;
+  server->settings.gather = wsw_shared_gather;
+  server->settings.context = server;
   if (configuration->compression && !(server->settings.deflate = wsp_deflate_pool_new(WSW_HISTORIES_MAX)))
     return "no memory";
   server->last_id = configuration->generation << 32;

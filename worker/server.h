@@ -84,6 +84,7 @@ struct wsw_server {
   struct wsw_timer stop_timer;
   struct wsw_timer heap_timer; /* see heap.h */
   bool large_passed;           /* a large message, since it was set */
+  bool keeps_blocks;           /* large ones, after they were freed */
   /* Locks the process in; NULL or a static sentence. Tests put something else here. */
   const char *(*lock_in)(struct wsw_server *server);
   struct wsp_buffer replies;          /* what the engine owes while one peer is read */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a record may say: the layout of its header, and every fault that a distrustful reader must find. */
+#include "channel/arena.h"
 #include "channel/record.h"
 #include "tests/channel/assertions.h"
 #include "tests/channel/samples.h"
@@ -68,7 +69,7 @@ static void assert_welcome_refused(const struct wsc_welcome *welcome) {
 static void test_welcome_nonsense(void) {
   struct wsc_welcome welcome = sample_welcome(), back;
   uint8_t body[WSC_WELCOME_SIZE];
-  welcome.version = WSC_VERSION + 1;
+  welcome.version = WSC_VERSION_SHARED + 1;
   assert_welcome_refused(&welcome);
   welcome = sample_welcome();
   welcome.generation = (uint64_t)UINT32_MAX + 1; /* its connection ids would not fit */
@@ -115,6 +116,10 @@ static const struct type {
     {WSC_CLOSE, WSC_TO_WORKER, true, false, 0, 1000, 0, 123},
     {WSC_ACKNOWLEDGE, WSC_TO_WORKER, false, true, 0, 0, 8, 8},
     {WSC_WANT_DRAINED, WSC_TO_WORKER, true, false, 0, 0, 0, 0},
+    {WSC_RELEASED, WSC_TO_APP, false, true, 0, 0, 8, 512},
+    {WSC_SHARED_MESSAGE, WSC_TO_APP, true, false, WSC_FLAG_TEXT, 0, 16, 16},
+    {WSC_SHARED_SEND, WSC_TO_WORKER, true, false, WSC_FLAG_TEXT | WSC_FLAG_WANT_CREDIT, 0, 16, 16},
+    {WSC_RELEASE, WSC_TO_WORKER, false, true, 0, 0, 8, 512},
 };
 
 static struct wsc_header legal_header(const struct type *type) {
@@ -262,6 +267,32 @@ static void test_malformed_bodies(void) {
   g_assert_cmpstr(body_fault(WSC_ACKNOWLEDGE, body, 8), ==, NULL);
 }
 
+static void test_ranges(void) {
+  static const uint8_t types_with_one[] = {WSC_SHARED_MESSAGE, WSC_SHARED_SEND};
+  static const struct {
+    struct wsc_shared shared;
+    const char *fault;
+  } ranges[] = {
+      {{0, 1}, NULL},
+      {{64, LIMIT}, NULL},
+      {{UINT64_MAX - 63, 1}, NULL}, /* where the arena ends, whoever has it knows */
+      {{0, 0}, "a range without octets"},
+      {{63, 1}, "a range that begins where none may"},
+      {{0, LIMIT + 1}, "a message above the limit"},
+      {{0, UINT64_MAX}, "a message above the limit"},
+  };
+  uint8_t body[32] = {0};
+  for (size_t i = 0; i < G_N_ELEMENTS(types_with_one); i++) {
+    for (size_t j = 0; j < G_N_ELEMENTS(ranges); j++) {
+      wsc_shared_encode(&ranges[j].shared, body);
+      g_assert_cmpstr(body_fault(types_with_one[i], body, WSC_SHARED_SIZE), ==, ranges[j].fault);
+    }
+  }
+  g_assert_cmpstr(body_fault(WSC_RELEASE, body, 24), ==, NULL);
+  g_assert_cmpstr(body_fault(WSC_RELEASE, body, 23), ==, "a list of ranges that ends within one");
+  g_assert_cmpstr(body_fault(WSC_RELEASED, body, 9), ==, "a list of ranges that ends within one");
+}
+
 static const char *broadcast_fault(uint32_t count, uint32_t targets, size_t payload) {
   size_t size = 8 + 8 * (size_t)targets + payload;
   g_autofree uint8_t *body = g_malloc0(size);
@@ -290,7 +321,7 @@ static void test_broadcast(void) {
 }
 
 static void test_which_are_events(void) {
-  static const uint8_t events[] = {WSC_CONNECT, WSC_MESSAGE, WSC_CLOSED, WSC_ERROR, WSC_DRAINED};
+  static const uint8_t events[] = {WSC_CONNECT, WSC_MESSAGE, WSC_CLOSED, WSC_ERROR, WSC_DRAINED, WSC_SHARED_MESSAGE};
   for (unsigned type = 0; type < 256; type++)
     g_assert_true(wsc_type_is_event((uint8_t)type) == (memchr(events, (int)type, sizeof events) != NULL));
 }
@@ -311,6 +342,7 @@ int main(int argc, char **argv) {
   g_test_add_func("/record/fault/standing-with-impossible-credit", test_standing);
   g_test_add_func("/record/fault/malformed-bodies", test_malformed_bodies);
   g_test_add_func("/record/fault/broadcast", test_broadcast);
+  g_test_add_func("/record/body/ranges-of-shared-memory", test_ranges);
   g_test_add_func("/record/events-are-numbered-alike-on-both-sides", test_which_are_events);
   return g_test_run();
 }

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* docs/channel.md says what the code does: its examples, its bounds, and the numbers of its tables. */
+#include "channel/arena.h"
 #include "channel/control.h"
 #include "channel/decoder.h"
 #include "channel/queue.h"
@@ -95,6 +96,21 @@ static void test_message_examples(void) {
   wsc_queue_clear(&queue);
 }
 
+static void test_shared_examples(void) {
+  struct wsc_queue queue = {0};
+  struct wsc_header header = {.type = WSC_SHARED_MESSAGE, .flags = WSC_FLAG_TEXT, .connection = CONNECTION};
+  const struct wsc_shared where = {16384, 10000};
+  wsc_shared_encode(&where, wsc_queue_append(&queue, &header, WSC_SHARED_SIZE));
+  g_autoptr(GByteArray) octets = read_example("SHARED_MESSAGE");
+  assert_octets(octets->data, octets->len, wsc_queue_front(&queue), wsc_queue_length(&queue));
+  wsc_queue_clear(&queue);
+  struct wsc_releases releases = {0};
+  g_assert_true(wsc_releases_add(&releases, 16384));
+  g_assert_true(wsc_releases_queue(&releases, &queue, WSC_RELEASE));
+  assert_example("RELEASE", WSC_TO_WORKER, &queue);
+  wsc_queue_clear(&queue);
+}
+
 /* The page has a table row that begins with these two cells. */
 static void assert_row(const char *text, const char *first, const char *second) {
   g_autofree char *row = g_strdup_printf("\n| %s | %s |", first, second);
@@ -114,6 +130,8 @@ static void test_records(void) {
       {"DRAINED", WSC_DRAINED},         {"SEND", WSC_SEND},
       {"BROADCAST", WSC_BROADCAST},     {"CLOSE", WSC_CLOSE},
       {"ACKNOWLEDGE", WSC_ACKNOWLEDGE}, {"WANT_DRAINED", WSC_WANT_DRAINED},
+      {"RELEASED", WSC_RELEASED},       {"SHARED_MESSAGE", WSC_SHARED_MESSAGE},
+      {"SHARED_SEND", WSC_SHARED_SEND}, {"RELEASE", WSC_RELEASE},
   };
   g_autofree char *text = read_text(CHANNEL_SPECIFICATION);
   for (size_t i = 0; i < G_N_ELEMENTS(records); i++) {
@@ -138,7 +156,7 @@ static GStrv read_names(const char *path, const char *pattern) {
 static void test_control_records_and_fields(void) {
   g_autofree char *text = read_text(CHANNEL_SPECIFICATION);
   g_auto(GStrv) names = read_names(CHANNEL_FOLDER "/control.h", "^ +WSC_(?:CONTROL|FIELD)_([A-Z_]+) = ([0-9]+),");
-  g_assert_cmpuint(g_strv_length(names), ==, 2 * (19 + 35));
+  g_assert_cmpuint(g_strv_length(names), ==, 2 * (20 + 36));
   for (char **name = names; *name != NULL; name += 2)
     assert_row(text, name[1], name[0]);
 }
@@ -151,14 +169,16 @@ static void test_bounds(void) {
     const char *name;
     unsigned long long value;
   } limits[] = {
-      LIMIT(WSC_RECORD_HEADER),   LIMIT(WSC_MESSAGE_MAX),    LIMIT(WSC_BROADCAST_TARGETS_MAX),
-      LIMIT(WSC_BODY_MAX),        LIMIT(WSC_WELCOME_MAX),    LIMIT(WSC_CONNECT_FIXED),
-      LIMIT(WSC_CONNECT_MAX),     LIMIT(WSC_MESSAGE_COST),   LIMIT(WSC_REASON_MAX),
-      LIMIT(WSC_ERROR_TEXT_MAX),  LIMIT(WSC_DECODER_ROOM),   LIMIT(WSC_QUEUE_KEEP),
-      LIMIT(WSC_PEER_QUEUE_HIGH), LIMIT(WSC_PEER_QUEUE_LOW), LIMIT(WSC_CREDIT_STEP),
-      LIMIT(WSC_WINDOW_EVENTS),   LIMIT(WSC_WINDOW_OCTETS),  LIMIT(WSC_CONTROL_PACKET_MAX),
-      LIMIT(WSC_CONTROL_FDS_MAX), LIMIT(WSC_PEM_MAX),        LIMIT(WSC_KEY_PASSWORD_MAX),
-      LIMIT(WSC_VAULT_SIZE),
+      LIMIT(WSC_RECORD_HEADER),   LIMIT(WSC_MESSAGE_MAX),      LIMIT(WSC_BROADCAST_TARGETS_MAX),
+      LIMIT(WSC_BODY_MAX),        LIMIT(WSC_WELCOME_MAX),      LIMIT(WSC_CONNECT_FIXED),
+      LIMIT(WSC_CONNECT_MAX),     LIMIT(WSC_MESSAGE_COST),     LIMIT(WSC_REASON_MAX),
+      LIMIT(WSC_ERROR_TEXT_MAX),  LIMIT(WSC_DECODER_ROOM),     LIMIT(WSC_QUEUE_KEEP),
+      LIMIT(WSC_PEER_QUEUE_HIGH), LIMIT(WSC_PEER_QUEUE_LOW),   LIMIT(WSC_CREDIT_STEP),
+      LIMIT(WSC_WINDOW_EVENTS),   LIMIT(WSC_WINDOW_OCTETS),    LIMIT(WSC_CONTROL_PACKET_MAX),
+      LIMIT(WSC_CONTROL_FDS_MAX), LIMIT(WSC_PEM_MAX),          LIMIT(WSC_KEY_PASSWORD_MAX),
+      LIMIT(WSC_VAULT_SIZE),      LIMIT(WSC_ARENA_SIZE),       LIMIT(WSC_ARENA_SIZE_MAX),
+      LIMIT(WSC_ARENA_UNIT),      LIMIT(WSC_ARENA_RANGES_MAX), LIMIT(WSC_SHARED_MIN),
+      LIMIT(WSC_SHARED_SIZE),     LIMIT(WSC_RELEASES_MAX),
   };
   g_autofree char *text = read_text(CHANNEL_SPECIFICATION);
   g_auto(GStrv) names = read_names(CHANNEL_FOLDER "/limits.h", "^#define (WSC_[A-Z_]+)( )");
@@ -185,6 +205,7 @@ int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/specification/example-of-connect-is-what-is-written", test_connect_example);
   g_test_add_func("/specification/examples-of-messages-are-what-is-written", test_message_examples);
+  g_test_add_func("/specification/examples-of-shared-memory-are-what-is-written", test_shared_examples);
   g_test_add_func("/specification/types-of-records-are-the-code's", test_records);
   g_test_add_func("/specification/control-records-and-fields-are-the-code's", test_control_records_and_fields);
   g_test_add_func("/specification/bounds-are-the-code's", test_bounds);

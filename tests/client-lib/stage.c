@@ -3,10 +3,14 @@
 
 #include "tests/client-lib/system-calls.h"
 
+#include "channel/integer.h"
+
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <poll.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -120,6 +124,42 @@ void stage_begin(struct stage *stage, guint count) {
   stage_forget(stage);
 }
 
+/* Descriptors of an arena: one to write, one to read. */
+static void make_arena(int fds[2], size_t size) {
+  fds[0] = memfd_create("arena", MFD_CLOEXEC | MFD_ALLOW_SEALING);
+  g_assert_cmpint(ftruncate(fds[0], (off_t)size), ==, 0);
+  g_assert_cmpint(fcntl(fds[0], F_ADD_SEALS, F_SEAL_SHRINK | F_SEAL_GROW | F_SEAL_SEAL), ==, 0);
+  g_autofree char *path = g_strdup_printf("/proc/self/fd/%d", fds[0]);
+  fds[1] = open(path, O_RDONLY | O_CLOEXEC);
+  g_assert_cmpint(fds[1], >=, 0);
+}
+
+void stage_begin_shared(struct stage *stage, guint count, size_t size) {
+  int ends[2], events[2], commands[2];
+  struct wsc_welcome welcome = stage_welcome();
+  g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), ==, 0);
+  make_arena(events, size);
+  make_arena(commands, size);
+  calls_reset();
+  *stage = (struct stage){.worker = ends[1], .events = g_string_new(NULL), .heard = g_string_new(NULL)};
+  wsc_decoder_init(&stage->hearing, WSC_TO_WORKER, WSC_MESSAGE_MAX);
+  stage->hearing.shared = true;
+  g_assert_true(wsc_arena_map(&stage->events_arena, events[0], size));
+  g_assert_true(wsc_arena_view_map(&stage->commands_arena, commands[1], size));
+  close(events[0]);
+  close(commands[1]);
+  stage->channel = ws_channel_new_shared(ends[0], events[1], commands[0], &app, stage);
+  g_assert_nonnull(stage->channel);
+  welcome.version = WSC_VERSION_SHARED;
+  welcome.max_message = 16u << 20;
+  welcome.queue_high = 64u << 20;
+  stage_say_welcome(stage, &welcome);
+  for (guint i = 1; i <= count; i++)
+    stage_say_connect(stage, i);
+  g_assert_cmpint(stage_dispatch(stage), ==, WS_CHANNEL_OPEN);
+  stage_forget(stage);
+}
+
 void stage_free_channel(struct stage *stage) {
   ws_channel_free(stage->channel);
   stage->channel = NULL;
@@ -134,6 +174,8 @@ void stage_end(struct stage *stage) {
   stage_assert_heard(stage, "");
   wsc_queue_clear(&stage->saying);
   wsc_decoder_clear(&stage->hearing);
+  wsc_arena_unmap(&stage->events_arena);
+  wsc_arena_view_unmap(&stage->commands_arena);
   g_string_free(stage->events, TRUE);
   g_string_free(stage->heard, TRUE);
   calls_reset();
@@ -234,6 +276,25 @@ static bool has_more(struct stage *stage) {
   return wsc_queue_length(&stage->saying) > 0 || poll(&poll_fd, 1, 0) > 0;
 }
 
+uint64_t stage_say_shared(struct stage *stage, uint64_t number, bool text, const void *data, size_t length) {
+  struct wsc_shared where = {.length = length};
+  uint8_t body[WSC_SHARED_SIZE], *room = wsc_arena_take(&stage->events_arena, length, &where.offset);
+  g_assert_nonnull(room);
+  memcpy(room, data, length);
+  wsc_arena_give(&stage->events_arena, where.offset);
+  wsc_shared_encode(&where, body);
+  const struct wsc_header header = {
+      .type = WSC_SHARED_MESSAGE, .flags = text ? WSC_FLAG_TEXT : 0, .connection = stage_id(number)};
+  stage_say(stage, header, body, sizeof body);
+  return where.offset;
+}
+
+void stage_say_released(struct stage *stage, uint64_t offset) {
+  uint8_t body[8];
+  wsc_put_u64(body, offset);
+  stage_say(stage, (struct wsc_header){.type = WSC_RELEASED}, body, sizeof body);
+}
+
 enum ws_channel_state stage_dispatch(struct stage *stage) {
   enum ws_channel_state state = WS_CHANNEL_ENDED;
   do {
@@ -263,6 +324,17 @@ static void show_broadcast(struct stage *stage, const struct wsc_record *record)
   g_string_append_printf(stage->heard, " %s %s\n", record->header.flags & WSC_FLAG_TEXT ? "text" : "binary", shown);
 }
 
+static void show_shared(struct stage *stage, const struct wsc_record *record, uint64_t number) {
+  struct wsc_shared where;
+  wsc_shared_decode(record->body, &where);
+  const uint8_t *data = wsc_arena_view_find(&stage->commands_arena, &where);
+  g_assert_nonnull(data);
+  g_autofree char *shown = stage_show(data, (size_t)where.length);
+  g_string_append_printf(stage->heard, "SHARED_SEND %" PRIu64 " %s%s at %" PRIu64 " %s\n", number,
+                         record->header.flags & WSC_FLAG_TEXT ? "text" : "binary",
+                         record->header.flags & WSC_FLAG_WANT_CREDIT ? " wanted" : "", where.offset, shown);
+}
+
 static void show(struct stage *stage, const struct wsc_record *record) {
   uint64_t number = record->header.connection - stage_id(0);
   g_autofree char *shown = stage_show(record->body, record->header.size);
@@ -274,6 +346,15 @@ static void show(struct stage *stage, const struct wsc_record *record) {
     break;
   case WSC_BROADCAST:
     show_broadcast(stage, record);
+    break;
+  case WSC_SHARED_SEND:
+    show_shared(stage, record, number);
+    break;
+  case WSC_RELEASE:
+    for (uint32_t at = 0; at < record->header.size; at += 8) {
+      g_string_append_printf(stage->heard, "RELEASE %" PRIu64 "\n", wsc_get_u64(record->body + at));
+      g_assert_true(wsc_arena_release(&stage->events_arena, wsc_get_u64(record->body + at)));
+    }
     break;
   case WSC_CLOSE:
     g_string_append_printf(stage->heard, "CLOSE %" PRIu64 " %u %s\n", number, record->header.code, shown);

@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "channel/arena.h"
 #include "channel/decoder.h"
 #include "channel/queue.h"
 #include <wsserver/ws-channel.h>
@@ -28,8 +29,10 @@ struct stage_event {
 };
 
 struct stage {
-  struct ws_channel *channel; /* NULL once it was freed */
-  int worker;                 /* its end; -1 once it was closed */
+  struct ws_channel *channel;           /* NULL once it was freed */
+  int worker;                           /* its end; -1 once it was closed */
+  struct wsc_arena events_arena;        /* all zero without shared memory, as is the next */
+  struct wsc_arena_view commands_arena; /* what the app writes */
   struct wsc_queue saying;
   struct wsc_decoder hearing;
   GString *events; /* that were not yet compared */
@@ -44,6 +47,8 @@ struct stage {
 void stage_open(struct stage *stage);
 /* ... on which WELCOME and the CONNECTs of connections 1 to `count` were. */
 void stage_begin(struct stage *stage, guint count);
+/* The same with shared memory of `size` octets each way. */
+void stage_begin_shared(struct stage *stage, guint count, size_t size);
 /* Frees everything; nothing may be left that was not compared. */
 void stage_end(struct stage *stage);
 void stage_free_channel(struct stage *stage);
@@ -63,6 +68,11 @@ void stage_say_message(struct stage *stage, uint64_t number, const char *text);
 void stage_say_closed(struct stage *stage, uint64_t number, uint16_t code);
 void stage_say_drained(struct stage *stage, uint64_t number);
 void stage_say_error(struct stage *stage, uint64_t number, const char *text);
+
+/* A message that lies in the arena; returns where. */
+uint64_t stage_say_shared(struct stage *stage, uint64_t number, bool text, const void *data, size_t length);
+/* Ranges of the app that it may use again. */
+void stage_say_released(struct stage *stage, uint64_t offset);
 
 /* What was said to the socket, as much as it takes. */
 void stage_deliver(struct stage *stage);

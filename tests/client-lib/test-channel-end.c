@@ -163,7 +163,8 @@ static void test_types(void) {
     bool is_known = (type >= WSC_WELCOME && type <= WSC_ASK) || (type >= WSC_CONNECT && type <= WSC_DRAINED);
     if (!is_known) /* among them those that only an app may send */
       assert_fault((struct wsc_header){.type = (uint8_t)type}, NULL, 0,
-                   "a type of record that does not exist in this direction");
+                   wsc_type_is_shared((uint8_t)type) ? "a record about shared memory where there is none"
+                                                     : "a type of record that does not exist in this direction");
   }
 }
 
@@ -332,7 +333,7 @@ static void test_welcomes(void) {
   for (guint i = 0; i < 6; i++) {
     welcome = stage_welcome();
     if (i == 0)
-      welcome.version = 2;
+      welcome.version = 3;
     else if (i == 1)
       welcome.generation = G_GUINT64_CONSTANT(1) << 32;
     else if (i == 2)

@@ -15,6 +15,12 @@ PIECE = 50_000
 MANY = 100_000
 
 
+@pytest.fixture(params=["channel", "stream", "signal"])
+def delivery(request) -> str:
+    """Also the channel without shared memory: there, flow control is the socket's alone."""
+    return request.param
+
+
 @pytest.fixture
 def server(service, new_driven, new_app, delivery):
     """A running server whose worker can be stopped and let go on."""
@@ -114,7 +120,7 @@ def test_send_async_waits_for_room_and_nothing_overtakes_it(server):
     assert order == tags
 
 
-@pytest.mark.parametrize("delivery", ["channel"])
+@pytest.mark.parametrize("delivery", ["channel", "stream"])
 def test_a_completion_means_written_to_the_peers_socket(app):
     server = app.running_server(max_message_size=30_000_000)
     peer, connection = server.join(receive_buffer=4096)
@@ -128,7 +134,7 @@ def test_a_completion_means_written_to_the_peers_socket(app):
     assert app.answer(tag)["result"] is True
 
 
-@pytest.mark.parametrize("delivery", ["channel"])
+@pytest.mark.parametrize("delivery", ["channel", "stream"])
 def test_a_completion_may_come_before_the_peer_has_read_all(app):
     server = app.running_server()
     peer, connection = server.join()
@@ -161,7 +167,7 @@ def test_so_many_octets_may_wait_and_no_more(server, slow, limit):
     assert all(server.app.answer(tag)["result"] for tag in tags)
 
 
-@pytest.mark.parametrize("delivery", ["channel"])
+@pytest.mark.parametrize("delivery", ["channel", "stream"])
 def test_one_message_larger_than_the_bound_may_wait_alone(service, new_driven, new_app, delivery, limit):
     size = limit("WS_SENDS_OCTETS") + (1 << 20)
     before = service.workers()

@@ -309,7 +309,7 @@ static void adopt(struct fixture *fixture, const char *state, guint32 version, i
   kept.options.server_ip = (char *)"127.0.0.1";
   kept.options.protocol = (char *)"";
   kept.options.max_message = WSD_MESSAGE_DEFAULT;
-  const struct wsd_server_remains remains = {control, listener, -1, -1, -1};
+  const struct wsd_server_remains remains = {control, listener, -1, -1, WSD_NO_CHANNEL};
   wsd_server_adopt(fixture->server, &kept, &remains);
 }
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum switches { TO_WORKER = 1, SMALL_MESSAGES = 2, RESTS = 4 };
+enum switches { TO_WORKER = 1, SMALL_MESSAGES = 2, RESTS = 4, SHARED = 8 };
 
 static void check_connect(const struct wsc_record *record) {
   struct wsc_connect connect;
@@ -24,10 +24,11 @@ static void check_connect(const struct wsc_record *record) {
   free(copy);
 }
 
-static void check_welcome(const struct wsc_record *record) {
+static void check_welcome(const struct wsc_decoder *decoder, const struct wsc_record *record) {
   struct wsc_welcome welcome;
   uint8_t copy[WSC_WELCOME_SIZE];
   require(wsc_welcome_decode(record->body, record->header.size, &welcome));
+  require((welcome.version == WSC_VERSION_SHARED) == decoder->shared);
   wsc_welcome_encode(&welcome, copy);
   const size_t known = record->header.size < WSC_WELCOME_SIZE ? WSC_WELCOME_MIN : WSC_WELCOME_SIZE;
   require(memcmp(copy, record->body, known) == 0);
@@ -38,10 +39,14 @@ static void check_record(const struct wsc_decoder *decoder, const struct wsc_rec
   require(record->body && record->header.size <= WSC_BODY_MAX);
   if (record->header.type == WSC_MESSAGE || record->header.type == WSC_SEND)
     require(record->header.size <= decoder->max_message);
+  require(decoder->shared || !wsc_type_is_shared(record->header.type));
+  if (record->header.type == WSC_SHARED_MESSAGE || record->header.type == WSC_SHARED_SEND)
+    require(wsc_get_u64(record->body) % WSC_ARENA_UNIT == 0 &&
+            wsc_get_u64(record->body + 8) - 1 < decoder->max_message);
   if (record->header.type == WSC_CONNECT)
     check_connect(record);
   if (record->header.type == WSC_WELCOME)
-    check_welcome(record);
+    check_welcome(decoder, record);
   if (record->header.type == WSC_BROADCAST)
     require(wsc_get_u32(record->body) <= (record->header.size - 8) / 8);
 }
@@ -81,6 +86,7 @@ static void run(const struct fuzz_input *input, enum fuzz_cutting cutting, struc
   size_t arrived = 0, size;
   wsc_decoder_init(&decoder, input->switches & TO_WORKER ? WSC_TO_WORKER : WSC_TO_APP,
                    input->switches & SMALL_MESSAGES ? 100 : WSC_MESSAGE_MAX);
+  decoder.shared = input->switches & SHARED;
   struct fuzz_pieces pieces = fuzz_cut(input, cutting);
   for (size_t length; fuzz_next_piece(&pieces, &length);) {
     if (!feed_piece(&decoder, pieces.piece, length, &arrived, &copies))

@@ -38,7 +38,7 @@ def test_busctl_introspect_shows_members_and_values(watched):
     manager, shown = busctl("introspect", NAME, MANAGER_PATH), busctl("introspect", NAME, server.path)
     for member in (".CreateServer", ".ListServers", ".ListBans", ".ClearBan", ".Reload", ".Version", ".DeviceProfile", ".ServerAllowed"):
         assert member in manager
-    for member in (".Start", ".Stop", ".Send", ".Broadcast", ".Close", ".ListAllConnections", ".OpenChannel", ".Acknowledge",
+    for member in (".Start", ".Stop", ".Send", ".Broadcast", ".Close", ".ListAllConnections", ".OpenChannel", ".OpenSharedChannel", ".Acknowledge",
                    ".ReplaceCertificate", ".Release", ".Connect", ".MessageReceive", ".Closed", ".Error", ".Drained", ".Recovered",
                    ".State", ".QueuedBytes"):
         assert member in shown

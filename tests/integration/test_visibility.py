@@ -19,6 +19,7 @@ TOUCHES = {
     "Close": (SERVER, "Close", "tqs", (1, 1000, "")),
     "ListAllConnections": (SERVER, "ListAllConnections", "", ()),
     "OpenChannel": (SERVER, "OpenChannel", "", ()),
+    "OpenSharedChannel": (SERVER, "OpenSharedChannel", "", ()),
     "Acknowledge": (SERVER, "Acknowledge", "t", (1,)),
     "Release": (SERVER, "Release", "", ()),
     "a wrong signature": (SERVER, "Send", "s", ("x",)),
@@ -135,7 +136,7 @@ def test_an_administrator_sees_a_foreign_server_and_its_properties(overseen):
 
 
 @needs_root
-@pytest.mark.parametrize("how", ["Start", "Send", "Broadcast", "OpenChannel", "Acknowledge", "Release"])
+@pytest.mark.parametrize("how", ["Start", "Send", "Broadcast", "OpenChannel", "OpenSharedChannel", "Acknowledge", "Release"])
 def test_an_administrator_cannot_act_as_the_owner(overseen, how):
     server, peer, _connection, view = overseen
     interface, member, signature, body = TOUCHES[how]

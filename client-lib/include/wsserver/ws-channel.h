@@ -90,6 +90,16 @@ enum ws_channel_result {
 /* Takes `fd` over, also when it fails: NULL without memory. `events` must outlive the channel. */
 WS_CHANNEL_API struct ws_channel *ws_channel_new(int fd, const struct ws_channel_events *events, void *user);
 
+/* The same with what the method OpenSharedChannel gives: the channel, and memory through which large messages come in and go out. Takes all three
+ * descriptors over, also when it fails: NULL without memory, or where they are not what that method gives. */
+WS_CHANNEL_API struct ws_channel *ws_channel_new_shared(int fd, int in, int out, const struct ws_channel_events *events,
+                                                        void *user);
+
+/* Large messages in shared memory are copied before `message` is called, so that whoever took over the process that serves the peers cannot change
+ * them while the app looks at them. With `lends`, binary ones are handed out where they lie, without a copy: for apps that look at each octet once, or
+ * only pass them on. Text is always copied, and checked again. Does nothing without shared memory. Default: false. */
+WS_CHANNEL_API void ws_channel_set_lending(struct ws_channel *channel, bool lends);
+
 /* Closes it. The server stops, unless the channel had ended before. Calls none of the events: what the app keeps for connections it frees before, see
  * ws_channel_next_peer(). Fine inside of an event; its arguments live until it returns. */
 WS_CHANNEL_API void ws_channel_free(struct ws_channel *channel);

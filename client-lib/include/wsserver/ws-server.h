@@ -274,4 +274,25 @@ void ws_server_set_paused(WsServer *self, gboolean paused);
 WS_API
 gboolean ws_server_get_paused(WsServer *self);
 
+/**
+ * ws_server_set_lend_binary:
+ * @self: a server
+ * @lend: whether to lend binary messages where the server's process wrote them
+ *
+ * Large messages come in memory that the app shares with the process that serves the peers. Before a message is emitted it is copied from there, so that
+ * somebody who took over that process (which handles everything that strangers send) cannot change it while the app looks at it. An app that
+ * looks at each octet of a binary message once, or only passes messages on, can do without that copy. Text is always copied, and checked. Default: %FALSE.
+ */
+WS_API
+void ws_server_set_lend_binary(WsServer *self, gboolean lend);
+
+/**
+ * ws_server_get_lend_binary:
+ * @self: a server
+ *
+ * Returns: see [method@Server.set_lend_binary]
+ */
+WS_API
+gboolean ws_server_get_lend_binary(WsServer *self);
+
 G_END_DECLS

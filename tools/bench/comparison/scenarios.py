@@ -5,6 +5,7 @@ import dataclasses
 
 OWN = ("channel", "gobject")
 ALL = ("channel", "gobject", "libwebsockets", "libsoup", "ws", "raw")
+WITH_STREAM = (*ALL, "stream")
 WITH_EMIT = (*ALL, "gobject-emit")
 WITH_SIGNALS = (*ALL, "signals")
 KIB, MIB = 1 << 10, 1 << 20
@@ -124,6 +125,7 @@ SCENARIOS = (
         "large",
         "Echo of large messages",
         (Point(10, 16 * KIB), Point(1, MIB)),
+        WITH_STREAM,
         claims=(
             Claim("rate", "libwebsockets", 0.6, 0.9, (Point(10, 16 * KIB),)),
             Claim("rate", "libwebsockets", 0.8, 1.0, (Point(1, MIB),)),
@@ -143,7 +145,7 @@ SCENARIOS = (
         claims=(Claim("growth", "raw", 1.2, 1.05, (Point(100), Point(5000))),),
         together=True,
     ),
-    Scenario("sizes", "Growth with the size of messages, ten connections", tuple(Point(10, size) for size in SIZES)),
+    Scenario("sizes", "Growth with the size of messages, ten connections", tuple(Point(10, size) for size in SIZES), WITH_STREAM),
     Scenario(
         "broadcast",
         "One message of a peer, sent to everybody",

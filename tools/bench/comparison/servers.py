@@ -193,6 +193,14 @@ def known_servers():
     ws_environment = {"NODE_PATH": str(_clients_folder() / "node_modules")}
     return [
         Server("channel", "wsserverd, app in plain C", _program("app-channel"), _build_has("app-channel", "build it"), own=True),
+        Server(
+            "stream",
+            "wsserverd, without shared memory",
+            _program("app-channel"),
+            _build_has("app-channel", "build it"),
+            own=True,
+            environment={"WS_DELIVERY": "stream"},
+        ),
         Server("gobject", "wsserverd, app with GObject", _program("app-gobject"), _build_has("app-gobject", "build it"), own=True),
         Server(
             "gobject-emit",

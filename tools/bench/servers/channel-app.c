@@ -37,9 +37,13 @@ static void on_error(void *user, struct ws_channel_peer *peer, uint32_t code, co
 int main(int argc, char **argv) {
   static const struct ws_channel_events events = {.message = on_message, .error = on_error};
   struct bench_session session;
-  int fd;
-  bench_session_begin(&session, argc, argv, &fd);
-  struct ws_channel *channel = ws_channel_new(fd, &events, NULL);
+  struct bench_channel ends;
+  bench_session_begin(&session, argc, argv, &ends);
+  struct ws_channel *channel = ends.events >= 0
+                                   ? ws_channel_new_shared(ends.fd, ends.events, ends.commands, &events, NULL)
+                                   : ws_channel_new(ends.fd, &events, NULL);
+  if (channel != NULL)
+    ws_channel_set_lending(channel, true); /* what it gets it passes on, and looks at four octets of it */
   while (channel != NULL) {
     struct pollfd ready = {ws_channel_get_fd(channel), ws_channel_get_poll_events(channel), 0};
     if (poll(&ready, 1, -1) < 0 && errno != EINTR)

@@ -61,6 +61,7 @@ int main(int argc, char **argv) {
                "max-connections-for-one-client", 65535u, "max-message-size", (guint64)max_message, "compression", FALSE,
                NULL);
   g_autoptr(WsServer) server = ws_server_new();
+  ws_server_set_lend_binary(server, TRUE); /* what it gets it passes on, and looks at four octets of it */
   if (emit)
     g_signal_connect(server, "message-receive", G_CALLBACK(on_message), NULL);
   else

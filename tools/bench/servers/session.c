@@ -32,16 +32,26 @@ gboolean bench_session_open(struct bench_session *session, GError **error) {
   return TRUE;
 }
 
-int bench_session_open_channel(struct bench_session *session, GError **error) {
-  g_autoptr(GUnixFDList) descriptors = NULL;
-  g_autoptr(GVariant) reply = g_dbus_connection_call_with_unix_fd_list_sync(
-      session->bus, session->service, session->path, BENCH_SERVER_INTERFACE, "OpenChannel", NULL, G_VARIANT_TYPE("(h)"),
-      G_DBUS_CALL_FLAGS_NONE, PATIENCE_MS, NULL, &descriptors, NULL, error);
+static int descriptor(GVariant *reply, GUnixFDList *descriptors, gsize index) {
   gint32 handle;
-  if (reply == NULL)
+  if (index >= g_variant_n_children(reply))
     return -1;
-  g_variant_get(reply, "(h)", &handle);
-  return g_unix_fd_list_get(descriptors, handle, error);
+  g_variant_get_child(reply, index, "h", &handle);
+  return g_unix_fd_list_get(descriptors, handle, NULL);
+}
+
+gboolean bench_session_open_channel(struct bench_session *session, struct bench_channel *channel, GError **error) {
+  g_autoptr(GUnixFDList) descriptors = NULL;
+  gboolean plain = g_strcmp0(g_getenv("WS_DELIVERY"), "stream") == 0;
+  g_autoptr(GVariant) reply = g_dbus_connection_call_with_unix_fd_list_sync(
+      session->bus, session->service, session->path, BENCH_SERVER_INTERFACE,
+      plain ? "OpenChannel" : "OpenSharedChannel", NULL, G_VARIANT_TYPE(plain ? "(h)" : "(hhh)"),
+      G_DBUS_CALL_FLAGS_NONE, PATIENCE_MS, NULL, &descriptors, NULL, error);
+  if (reply == NULL)
+    return FALSE;
+  *channel = (struct bench_channel){descriptor(reply, descriptors, 0), descriptor(reply, descriptors, 1),
+                                    descriptor(reply, descriptors, 2)};
+  return TRUE;
 }
 
 gboolean bench_session_start(struct bench_session *session, guint64 max_message, GError **error) {
@@ -71,7 +81,7 @@ gboolean bench_session_start(struct bench_session *session, guint64 max_message,
   return TRUE;
 }
 
-void bench_session_begin(struct bench_session *session, int argc, char **argv, int *channel) {
+void bench_session_begin(struct bench_session *session, int argc, char **argv, struct bench_channel *channel) {
   gint64 max_message = 1 << 20;
   const GOptionEntry entries[] = {
       {"max-message", 0, 0, G_OPTION_ARG_INT64, &max_message, "Octets of the largest message", "N"}, {0}};
@@ -79,7 +89,7 @@ void bench_session_begin(struct bench_session *session, int argc, char **argv, i
   g_autoptr(GError) error = NULL;
   g_option_context_add_main_entries(context, entries, NULL);
   if (!g_option_context_parse(context, &argc, &argv, &error) || !bench_session_open(session, &error) ||
-      (channel != NULL && (*channel = bench_session_open_channel(session, &error)) < 0) ||
+      (channel != NULL && !bench_session_open_channel(session, channel, &error)) ||
       !bench_session_start(session, (guint64)max_message, &error)) {
     g_printerr("%s: %s\n", argv[0], error->message);
     exit(EXIT_FAILURE);
