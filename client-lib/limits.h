@@ -33,6 +33,8 @@
 #define WS_REOPEN_STEADY_MS 1000 /* a channel that was open for so long counts as a success */
 #define WS_AWAY_MS 30000u        /* the service is not on the bus: then it counts as gone for good */
 #define WS_AWAY_ENDED_MS 5000u   /* the same where the channel has ended too: a service that is restarted takes less */
+#define WS_RETURN_FIRST_MS 500u  /* a server that could not be started again is tried again after so long ... */
+#define WS_RETURN_LAST_MS 30000u /* ... doubling up to this, for as long as it takes */
 
 /* Over signals and calls of the bus. */
 #define WS_SIGNALS_CALLS_MAX 64u        /* calls outstanding; the bus refuses a client more than 128 */

@@ -131,7 +131,7 @@ static void stop_waiting(WsServer *self) {
 static gboolean on_away_too_long(gpointer user) {
   g_autoptr(WsServer) self = g_object_ref(user);
   stop_waiting(self);
-  ws_server_on_lost(self, "wsserverd has left the bus and did not come back: start the server again when it does");
+  ws_server_on_lost(self, "wsserverd has left the bus and did not come back");
   return G_SOURCE_REMOVE;
 }
 
@@ -167,7 +167,7 @@ static void on_asked_again(GObject *source, GAsyncResult *result, gpointer user)
   if (state != NULL)
     ws_server_on_remote_state(self, state);
   else if (ws_server_is_forgotten(error))
-    ws_server_on_lost(self, "wsserverd was stopped and started: the server is gone, start it again");
+    ws_server_on_lost(self, "wsserverd was stopped and started: the server is gone");
 }
 
 static void on_appeared(GDBusConnection *bus, const char *name, const char *owner, gpointer user) {
@@ -188,13 +188,13 @@ static void on_appeared(GDBusConnection *bus, const char *name, const char *owne
 
 /* --- The object --- */
 
-static void free_weak(gpointer user) {
+void ws_server_free_weak(gpointer user) {
   GWeakRef *weak = user;
   g_weak_ref_clear(weak);
   g_free(weak);
 }
 
-static GWeakRef *new_weak(WsServer *self) {
+GWeakRef *ws_server_new_weak(WsServer *self) {
   GWeakRef *weak = g_new(GWeakRef, 1);
   g_weak_ref_init(weak, self);
   return weak;
@@ -206,10 +206,11 @@ void ws_server_attach_bus(WsServer *self, const char *path) {
   self->events_handled = self->events_acknowledged = 0;
   g_main_context_push_thread_default(self->context); /* where signals are emitted, whoever waits in another meanwhile */
   /* The signals are sent to us alone and need no match rule. */
-  self->subscription = g_dbus_connection_signal_subscribe(
-      self->bus, NULL, NULL, NULL, path, NULL, G_DBUS_SIGNAL_FLAGS_NO_MATCH_RULE, on_signal, new_weak(self), free_weak);
+  self->subscription =
+      g_dbus_connection_signal_subscribe(self->bus, NULL, NULL, NULL, path, NULL, G_DBUS_SIGNAL_FLAGS_NO_MATCH_RULE,
+                                         on_signal, ws_server_new_weak(self), ws_server_free_weak);
   self->watch = g_bus_watch_name_on_connection(self->bus, WS_SERVICE, G_BUS_NAME_WATCHER_FLAGS_NONE, on_appeared,
-                                               on_vanished, new_weak(self), free_weak);
+                                               on_vanished, ws_server_new_weak(self), ws_server_free_weak);
   g_main_context_pop_thread_default(self->context);
 }
 

@@ -130,6 +130,13 @@ static GVariant *to_variant(guint property, const GValue *value, GUnixFDList *fi
   return NULL;
 }
 
+WsServerConfig *ws_server_config_copy(WsServerConfig *self) {
+  WsServerConfig *copy = ws_server_config_new(0);
+  for (guint property = 1; property < PROPERTIES; property++)
+    g_value_copy(&self->values[property], &copy->values[property]);
+  return copy;
+}
+
 GVariant *ws_server_config_to_arguments(WsServerConfig *self, GUnixFDList **files, GError **error) {
   GError *problem = NULL;
   GVariantBuilder builder;

@@ -4,6 +4,7 @@
  *
  *   server.c          the object: properties, signals, connections, what a delivery reports
  *   server-run.c      starting and stopping
+ *   server-return.c   coming back after the service was away
  *   server-channel.c  opening its delivery, and another when a worker has died
  *   server-bus.c      its object on the bus: calls, signals, the service that comes and goes
  *
@@ -55,6 +56,17 @@ struct _WsServer {
   guint emitting;              /* handlers of the app are running */
   bool disposed;
 
+  bool restarts; /* comes back by itself */
+  struct {
+    WsServerConfig *config; /* of the run; NULL before the first */
+    guint16 port;           /* that it had */
+    bool port_is_taken;     /* by somebody else: any other will do, where that was asked for */
+    guint watch;            /* while the service is awaited */
+    GSource *timer;         /* until the next try */
+    guint tries;            /* in a row that failed */
+    char *said;             /* why, as the app was told */
+  } returning;
+
   GCancellable *calls;  /* of everything that is to end with this object */
   struct start *start;  /* while it starts, or the last steps of that are being undone */
   GQueue stops;         /* GTask of each ws_server_stop_async() that has not completed */
@@ -103,6 +115,27 @@ void ws_server_call_stop(WsServer *self);
 /* Whoever waits for a start or stop no longer does. */
 void ws_server_return_all(WsServer *self);
 
+/* Starts a server that is to come back; ws_server_try_later() or ws_server_is_back() follows, unless it is stopped. */
+void ws_server_start_again(WsServer *self);
+
+/* --- server-return.c --- */
+
+/* What a run is configured with, to be started again. Takes a copy. */
+void ws_server_remember(WsServer *self, WsServerConfig *config);
+void ws_server_forget(WsServer *self);
+/* As ws_server_config_to_arguments(), of what was remembered. */
+GVariant *ws_server_arguments_again(WsServer *self, GUnixFDList **files, GError **error);
+/* Whether a server that was lost may come back by itself. */
+bool ws_server_may_return(const WsServer *self);
+/* Waits for the service, if the state is RETURNING. */
+void ws_server_return(WsServer *self);
+/* Starting it again has failed. */
+void ws_server_try_later(WsServer *self, const GError *error);
+/* It runs. */
+void ws_server_is_back(WsServer *self);
+/* It is not wanted back. */
+void ws_server_stay_away(WsServer *self);
+
 /* --- server-channel.c --- */
 
 /* Opens the first channel of a run, or a delivery by signals where there can be none; calls back with NULL or why not. */
@@ -129,6 +162,9 @@ WsServer *ws_server_answered(gpointer asked, bool *matters);
 /* Without an answer. */
 void ws_server_tell(WsServer *self, const char *method, GVariant *arguments);
 /* From now on `path` is its object. */
+/* For callbacks of the bus that may come when the server is gone. */
+GWeakRef *ws_server_new_weak(WsServer *self);
+void ws_server_free_weak(gpointer weak);
 void ws_server_attach_bus(WsServer *self, const char *path);
 void ws_server_detach_bus(WsServer *self);
 /* The service is not on the bus: if it is not back after so long, the server is lost. */
@@ -140,7 +176,6 @@ char *ws_server_take_properties(WsServer *self, GObject *source, GAsyncResult *r
 
 /* --- The two deliveries --- */
 
-/* Takes the channel over. */
 /* Take the descriptors over. */
 struct ws_delivery *ws_channel_delivery_new(WsServer *server, int fd);
 /* NULL where `events` and `commands` are not what OpenSharedChannel gives. */

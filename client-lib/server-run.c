@@ -68,16 +68,21 @@ void ws_server_on_lost(WsServer *self, const char *why) {
   G_GNUC_UNUSED g_autoptr(WsServer) kept = g_object_ref(self);
   bool was_wanted = self->state == WS_SERVER_STATE_RUNNING;
   bool fails = was_wanted || self->fails || self->state == WS_SERVER_STATE_FAILED;
-  g_autofree char *text = g_strdup(why);
+  bool returns = was_wanted && ws_server_may_return(self);
+  g_autofree char *text =
+      g_strconcat(why, returns ? ": it is started again when wsserverd is there" : ": start it again", NULL);
   if (self->start != NULL)
     return; /* which fails by itself */
   let_go_of_object(self);
   self->remote_stopped = self->fails = false;
   GQueue stops = take_stops(self);
-  ws_server_set_state(self, fails ? WS_SERVER_STATE_FAILED : WS_SERVER_STATE_STOPPED);
+  ws_server_set_state(self, returns ? WS_SERVER_STATE_RETURNING
+                            : fails ? WS_SERVER_STATE_FAILED
+                                    : WS_SERVER_STATE_STOPPED);
   return_stops(stops);
   if (was_wanted)
     ws_server_take_error(self, WS_ERROR_FAILED, text);
+  ws_server_return(self);
 }
 
 /* --- Start --- */
@@ -94,6 +99,7 @@ struct start {
   GSource *cancelled;
   GCancellable *steps; /* for when the service does not answer, and nobody is there who would take the answer */
   bool is_second;      /* the service had forgotten the object: once more, with another */
+  bool is_return;      /* nobody has called for it: the server comes back */
 };
 
 static void create_object(struct start *start);
@@ -129,6 +135,14 @@ static void free_start(struct start *start) {
 /* A start that has failed leaves nothing behind: neither an object, nor a channel that a worker may have had. */
 static void fail_start(struct start *start, GError *error) {
   WsServer *self = start->server;
+  if (start->is_return && !self->start_unwanted && ws_server_may_return(self)) {
+    end_start(start);
+    let_go_of_object(self);
+    ws_server_try_later(self, error);
+    g_error_free(error);
+    free_start(start);
+    return;
+  }
   bool waits = self->start_cancelled && self->path != NULL; /* for the answer to Stop, which comes behind this */
   GQueue stops = G_QUEUE_INIT;
   end_start(start);
@@ -182,6 +196,7 @@ static void on_started_properties(GObject *source, GAsyncResult *result, gpointe
   }
   end_start(start);
   self->remote_stopped = self->fails = false;
+  ws_server_is_back(self);
   ws_server_set_state(self, WS_SERVER_STATE_RUNNING);
   answer_start(start, NULL);
   free_start(start);
@@ -255,8 +270,9 @@ static void create_object(struct start *start) {
     return;
   }
   g_dbus_connection_call_with_unix_fd_list(self->bus, WS_SERVICE, WS_MANAGER_PATH, WS_MANAGER_INTERFACE, "CreateServer",
-                                           NULL, G_VARIANT_TYPE("(o)"), G_DBUS_CALL_FLAGS_NONE, WS_CALL_TIMEOUT_MS,
-                                           NULL, start->steps, on_created, start);
+                                           NULL, G_VARIANT_TYPE("(o)"),
+                                           start->is_return ? G_DBUS_CALL_FLAGS_NO_AUTO_START : G_DBUS_CALL_FLAGS_NONE,
+                                           WS_CALL_TIMEOUT_MS, NULL, start->steps, on_created, start);
 }
 
 static void on_bus(GObject *source, GAsyncResult *result, gpointer user) {
@@ -344,6 +360,7 @@ void ws_server_start_async(WsServer *self, WsServerConfig *config, GCancellable 
     return;
   }
   g_object_get(config, "max-message-size", &self->max_message, NULL);
+  ws_server_remember(self, config);
   g_task_set_check_cancellable(task, FALSE); /* a server that runs was not cancelled */
   struct start *start = g_new(struct start, 1);
   *start = (struct start){g_object_ref(self),
@@ -352,9 +369,30 @@ void ws_server_start_async(WsServer *self, WsServerConfig *config, GCancellable 
                           g_steal_pointer(&files),
                           NULL,
                           g_cancellable_new(),
+                          false,
                           false};
   watch_start(start, cancellable);
   begin_start(start);
+}
+
+void ws_server_start_again(WsServer *self) {
+  g_autoptr(GUnixFDList) files = NULL;
+  g_autoptr(GError) error = NULL;
+  GVariant *arguments =
+      ws_server_arguments_again(self, &files, &error); /* opens certificates, which may be others by now */
+  if (arguments == NULL) {
+    ws_server_try_later(self, error);
+    return;
+  }
+  struct start *start = g_new0(struct start, 1);
+  start->server = g_object_ref(self);
+  start->arguments = g_variant_ref_sink(arguments);
+  start->files = g_steal_pointer(&files);
+  start->steps = g_cancellable_new();
+  start->is_return = true;
+  g_main_context_push_thread_default(self->context);
+  begin_start(start);
+  g_main_context_pop_thread_default(self->context);
 }
 
 gboolean ws_server_start_finish(WsServer *self, GAsyncResult *result, GError **error) {
@@ -480,7 +518,9 @@ static void begin_stop(WsServer *self) {
   case WS_SERVER_STATE_STARTING:
     give_up_start(self);
     return;
+  case WS_SERVER_STATE_RETURNING:
   case WS_SERVER_STATE_FAILED: { /* nothing is there any more */
+    ws_server_stay_away(self);
     GQueue stops = take_stops(self);
     ws_server_set_state(self, WS_SERVER_STATE_STOPPED);
     return_stops(stops);

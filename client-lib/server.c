@@ -12,9 +12,20 @@ G_DEFINE_ENUM_TYPE(WsServerState, ws_server_state, G_DEFINE_ENUM_VALUE(WS_SERVER
                    G_DEFINE_ENUM_VALUE(WS_SERVER_STATE_STARTING, "starting"),
                    G_DEFINE_ENUM_VALUE(WS_SERVER_STATE_RUNNING, "running"),
                    G_DEFINE_ENUM_VALUE(WS_SERVER_STATE_STOPPING, "stopping"),
-                   G_DEFINE_ENUM_VALUE(WS_SERVER_STATE_FAILED, "failed"))
+                   G_DEFINE_ENUM_VALUE(WS_SERVER_STATE_FAILED, "failed"),
+                   G_DEFINE_ENUM_VALUE(WS_SERVER_STATE_RETURNING, "returning"))
 
-enum { PROP_BUS = 1, PROP_STATE, PROP_PORT, PROP_URI, PROP_OBJECT_PATH, PROP_PAUSED, PROP_LEND_BINARY, PROPERTIES };
+enum {
+  PROP_BUS = 1,
+  PROP_STATE,
+  PROP_PORT,
+  PROP_URI,
+  PROP_OBJECT_PATH,
+  PROP_PAUSED,
+  PROP_LEND_BINARY,
+  PROP_RESTART,
+  PROPERTIES
+};
 static GParamSpec *properties[PROPERTIES];
 
 enum { SIGNAL_CONNECT, SIGNAL_MESSAGE_RECEIVE, SIGNAL_CLOSE, SIGNAL_ERROR, SIGNAL_DRAINED, SIGNALS };
@@ -142,6 +153,23 @@ gboolean ws_server_get_lend_binary(WsServer *self) {
   return self->lends_binary;
 }
 
+void ws_server_set_restart(WsServer *self, gboolean restart) {
+  g_return_if_fail(WS_IS_SERVER(self));
+  if (self->restarts == (bool)restart)
+    return;
+  self->restarts = restart;
+  g_object_notify_by_pspec(G_OBJECT(self), properties[PROP_RESTART]);
+  if (restart || self->state != WS_SERVER_STATE_RETURNING)
+    return;
+  ws_server_stay_away(self);
+  ws_server_set_state(self, WS_SERVER_STATE_FAILED);
+}
+
+gboolean ws_server_get_restart(WsServer *self) {
+  g_return_val_if_fail(WS_IS_SERVER(self), FALSE);
+  return self->restarts;
+}
+
 gboolean ws_server_get_paused(WsServer *self) {
   g_return_val_if_fail(WS_IS_SERVER(self), FALSE);
   return self->paused;
@@ -167,7 +195,7 @@ void ws_server_set_state(WsServer *self, WsServerState state) {
   if (self->state == state)
     return;
   self->state = state;
-  if (state == WS_SERVER_STATE_STOPPED || state == WS_SERVER_STATE_FAILED)
+  if (state == WS_SERVER_STATE_STOPPED || state == WS_SERVER_STATE_FAILED || state == WS_SERVER_STATE_RETURNING)
     ws_server_set_address(self, NULL, 0, false);
   notify(self, PROP_STATE);
 }
@@ -265,6 +293,9 @@ static void get_property(GObject *object, guint property, GValue *value, GParamS
   case PROP_OBJECT_PATH:
     g_value_set_string(value, self->path);
     break;
+  case PROP_RESTART:
+    g_value_set_boolean(value, self->restarts);
+    break;
   case PROP_LEND_BINARY:
     g_value_set_boolean(value, self->lends_binary);
     break;
@@ -281,6 +312,9 @@ static void set_property(GObject *object, guint property, const GValue *value, G
   switch (property) {
   case PROP_BUS:
     self->bus = g_value_dup_object(value);
+    break;
+  case PROP_RESTART:
+    ws_server_set_restart(self, g_value_get_boolean(value));
     break;
   case PROP_LEND_BINARY:
     ws_server_set_lend_binary(self, g_value_get_boolean(value));
@@ -313,6 +347,7 @@ static void dispose(GObject *object) {
   ws_server_drop_delivery(self);
   ws_server_detach_bus(self);
   ws_server_set_message_handler(self, NULL, NULL, NULL);
+  ws_server_forget(self);
   ws_server_return_all(self);
   G_OBJECT_CLASS(ws_server_parent_class)->dispose(object);
 }
@@ -329,6 +364,7 @@ static void finalize(GObject *object) {
 }
 
 static void ws_server_init(WsServer *self) {
+  self->restarts = true;
   self->context = g_main_context_ref_thread_default();
   self->calls = g_cancellable_new();
   g_queue_init(&self->stops);
@@ -376,6 +412,12 @@ static void install_properties(GObjectClass *class) {
    * Whether events are held back, see [method@Server.set_paused].
    */
   properties[PROP_PAUSED] = g_param_spec_boolean("paused", NULL, NULL, FALSE, NOTIFIED | G_PARAM_WRITABLE);
+  /**
+   * WsServer:restart:
+   *
+   * Whether it comes back by itself, see [method@Server.set_restart].
+   */
+  properties[PROP_RESTART] = g_param_spec_boolean("restart", NULL, NULL, TRUE, NOTIFIED | G_PARAM_WRITABLE);
   /**
    * WsServer:lend-binary:
    *

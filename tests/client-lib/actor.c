@@ -136,6 +136,7 @@ static gboolean quit(gpointer data) {
 
 static WsServer *new_server(struct actor *actor, GDBusConnection *bus) {
   WsServer *server = bus != NULL ? ws_server_new_for_bus(bus) : ws_server_new();
+  ws_server_set_restart(server, FALSE); /* most tests look at what happens without; see set-restart */
   g_signal_connect(server, "connect", G_CALLBACK(on_connect), actor);
   g_signal_connect(server, "message-receive", G_CALLBACK(on_message), actor);
   g_signal_connect(server, "close", G_CALLBACK(on_close), actor);

@@ -331,6 +331,11 @@ static void close_one(struct actor *actor, struct json_object *command, struct j
 
 /* --- The rest --- */
 
+static void set_restart(struct actor *actor, struct json_object *command, struct json_object *answer) {
+  ws_server_set_restart(actor->server, flag_of(command, "restart"));
+  line_add_flag(answer, "result", ws_server_get_restart(actor->server));
+}
+
 static void pause_server(struct actor *actor, struct json_object *command, struct json_object *answer) {
   ws_server_set_paused(actor->server, flag_of(command, "paused"));
   line_add_flag(answer, "result", ws_server_get_paused(actor->server));
@@ -434,17 +439,29 @@ static const struct {
   Command run;
   gboolean needs_server;
 } commands[] = {
-    {"start", start, TRUE},         {"stop", stop, TRUE},
-    {"state", state, TRUE},         {"list", list, TRUE},
-    {"find", find, TRUE},           {"describe", describe, TRUE},
-    {"send", send_one, TRUE},       {"flood", flood, TRUE},
-    {"broadcast", broadcast, TRUE}, {"close", close_one, TRUE},
-    {"pause", pause_server, TRUE},  {"keep", keep, TRUE},
-    {"kept", show_kept, FALSE},     {"hold", hold, TRUE},
-    {"unhold", unhold, FALSE},      {"handler", use_handler, TRUE},
-    {"plan", plan, FALSE},          {"quiet", quiet, FALSE},
-    {"drop", drop, TRUE},           {"nest", nest, FALSE},
-    {"unnest", unnest, FALSE},      {"sleep", sleep_a_while, FALSE},
+    {"start", start, TRUE},
+    {"stop", stop, TRUE},
+    {"state", state, TRUE},
+    {"list", list, TRUE},
+    {"find", find, TRUE},
+    {"describe", describe, TRUE},
+    {"send", send_one, TRUE},
+    {"flood", flood, TRUE},
+    {"broadcast", broadcast, TRUE},
+    {"close", close_one, TRUE},
+    {"restart", set_restart, TRUE},
+    {"pause", pause_server, TRUE},
+    {"keep", keep, TRUE},
+    {"kept", show_kept, FALSE},
+    {"hold", hold, TRUE},
+    {"unhold", unhold, FALSE},
+    {"handler", use_handler, TRUE},
+    {"plan", plan, FALSE},
+    {"quiet", quiet, FALSE},
+    {"drop", drop, TRUE},
+    {"nest", nest, FALSE},
+    {"unnest", unnest, FALSE},
+    {"sleep", sleep_a_while, FALSE},
 };
 
 void command_run(struct actor *actor, struct json_object *command) {

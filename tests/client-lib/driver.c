@@ -3,6 +3,7 @@
  * An app for tests: does with libwsserver what it is told on its standard input, one JSON object a line, and prints every event and answer as another.
  *
  *   {"do": "new", "server": NAME, "system": use ws_server_new(), "thread": in a thread of its own}
+ *   {"do": "restart", "server": NAME, "restart": whether it comes back by itself, which these servers do not at first}
  *   {"do": "cancel", "cancellable": NAME}   at once, whatever the main loop is at
  *   {"do": "figures"}                       heap in use, open descriptors, and how often the main loop has polled
  *   {"do": "quit"}                          as the end of the input: everything is let go of

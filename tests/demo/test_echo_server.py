@@ -11,6 +11,7 @@ import subprocess
 
 import pytest
 import websockets
+from session import daemon
 
 LIMITS = (pathlib.Path(__file__).resolve().parents[2] / "client-lib" / "limits.h").read_text()
 STEP = 60  # seconds that any one step may take on a busy machine
@@ -183,12 +184,27 @@ def test_ending_it_says_goodbye_to_its_peers(start_app, delivery, number):
     assert echo.process.wait(STEP) == 0
 
 
-def test_it_ends_with_an_error_when_the_daemon_dies(start_app, delivery, service):
+def test_it_waits_when_the_daemon_dies_and_goes_on_when_there_is_another(start_app, delivery, build, private_bus, service, tmp_path):
     echo = start_app("echo-server", "--port", "0", "--ip", "127.0.0.1")
     service.process.kill()
-    assert echo.process.wait(STEP) == 1
-    echo.stop()
-    assert "wsserverd has left the bus" in "\n".join(echo.said)
+    service.process.wait()
+    (tmp_path / "another").mkdir()
+    another = daemon.Daemon(build, private_bus.address, tmp_path / "another")
+
+    async def visit():
+        for _ in range(10 * STEP):
+            try:
+                async with connect(echo.url) as peer:
+                    await peer.send("still there?")
+                    return await within(peer.recv())
+            except OSError:
+                await asyncio.sleep(0.1)
+
+    assert asyncio.run(visit()) == "still there?"
+    assert echo.process.poll() is None
+    assert echo.stop() == 0
+    assert "it is started again when wsserverd is there" in "\n".join(echo.said)
+    another.stop()
 
 
 def test_it_ends_with_an_error_when_the_bus_dies(start_app, delivery, private_bus):

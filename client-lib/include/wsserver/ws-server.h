@@ -16,6 +16,8 @@ G_BEGIN_DECLS
  * @WS_SERVER_STATE_RUNNING: peers can connect
  * @WS_SERVER_STATE_STOPPING: about to stop
  * @WS_SERVER_STATE_FAILED: it has stopped by itself; [signal@Server::error] said why. It can be started again
+ * @WS_SERVER_STATE_RETURNING: the service has left, and the server with it; [signal@Server::error] said so. It is started again when the service is
+ *   there, see [method@Server.set_restart]
  *
  * What a server is about.
  */
@@ -25,6 +27,7 @@ typedef enum {
   WS_SERVER_STATE_RUNNING,
   WS_SERVER_STATE_STOPPING,
   WS_SERVER_STATE_FAILED,
+  WS_SERVER_STATE_RETURNING,
 } WsServerState;
 
 WS_API
@@ -294,5 +297,29 @@ void ws_server_set_lend_binary(WsServer *self, gboolean lend);
  */
 WS_API
 gboolean ws_server_get_lend_binary(WsServer *self);
+
+/**
+ * ws_server_set_restart:
+ * @self: a server
+ * @restart: whether it comes back by itself
+ *
+ * The service, wsserverd, may be stopped while a server runs, and started again later. (Where it is only restarted, or crashes, servers do not notice.) Then each connection is
+ * closed, [signal@Server::error] tells what happened, and the state is %WS_SERVER_STATE_RETURNING until the service is there again: the server is
+ * started anew with the configuration it had, certificates being read again, and on the port it had. If that fails, [signal@Server::error] tells why, and it is tried again after a
+ * while, until it works or the server is stopped. Sending fails meanwhile with %WS_ERROR_CONNECTION_NOT_FOUND or %WS_ERROR_NOT_RUNNING.
+ *
+ * Without, the state is %WS_SERVER_STATE_FAILED then, and the app has to start it. Default: %TRUE.
+ */
+WS_API
+void ws_server_set_restart(WsServer *self, gboolean restart);
+
+/**
+ * ws_server_get_restart:
+ * @self: a server
+ *
+ * Returns: see [method@Server.set_restart]
+ */
+WS_API
+gboolean ws_server_get_restart(WsServer *self);
 
 G_END_DECLS
