@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One visit of a WsClient to a server, through introspection: prints what happens, a JSON line each. Run by test_client.py in an
+"""One visit of a WsClient to a server, through introspection: prints what happens, a JSON line each. Run by client_world.py in an
 environment that has the typelib.
 
     visit.py URL <<< '{"config": {"property": value}, "headers": {"name": "value"}, "send": ["text", {"binary": hex}, ...],
@@ -34,7 +34,7 @@ class Visit:
         config = Ws.ClientConfig()
         config.props.proxy_mode = Ws.ProxyMode.NONE
         for name, value in plan.get("config", {}).items():
-            config.set_property(name, value)
+            config.set_property(name, getattr(Ws.ProxyMode, value.upper()) if name == "proxy-mode" else value)
         for name, value in plan.get("headers", {}).items():
             config.add_header(name, value)
         cancellable = Gio.Cancellable()
