@@ -40,12 +40,15 @@ def of(events: list, name: str) -> list:
 @contextlib.contextmanager
 def serving(handler, **options):
     """A server by Python websockets; its port."""
-    loop, ready, ports = asyncio.new_event_loop(), threading.Event(), []
+    loop, ready, servers = asyncio.new_event_loop(), threading.Event(), []
 
     async def serve():
-        server = await websockets.serve(handler, "127.0.0.1", 0, **options)
-        ports.append(server.sockets[0].getsockname()[1])
+        servers.append(await websockets.serve(handler, "127.0.0.1", 0, **options))
         ready.set()
+
+    async def end():
+        servers[0].close()
+        await servers[0].wait_closed()
 
     def run():
         loop.run_until_complete(serve())
@@ -54,7 +57,8 @@ def serving(handler, **options):
     thread = threading.Thread(target=run, daemon=True)
     thread.start()
     assert ready.wait(STEP)
-    yield ports[0]
+    yield servers[0].sockets[0].getsockname()[1]
+    asyncio.run_coroutine_threadsafe(end(), loop).result(STEP)
     loop.call_soon_threadsafe(loop.stop)
     thread.join(STEP)
 
