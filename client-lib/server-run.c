@@ -94,6 +94,7 @@ struct start {
   GSource *cancelled;
   GCancellable *steps; /* for when the service does not answer, and nobody is there who would take the answer */
   bool is_second;      /* the service had forgotten the object: once more, with another */
+  GError *unreadable;  /* why a file cannot be opened; the service only says that it is no certificate */
 };
 
 static void create_object(struct start *start);
@@ -121,6 +122,7 @@ static void free_start(struct start *start) {
   g_clear_object(&start->task);
   g_clear_pointer(&start->arguments, g_variant_unref);
   g_clear_object(&start->files);
+  g_clear_error(&start->unreadable);
   g_object_unref(start->steps);
   g_object_unref(start->server);
   g_free(start);
@@ -201,6 +203,14 @@ static bool begin_again(struct start *start, GError *error) {
   return true;
 }
 
+/* Takes the error. */
+static GError *explain_refusal(struct start *start, GError *error) {
+  if (start->unreadable == NULL || !g_error_matches(error, WS_ERROR, WS_ERROR_CERTIFICATE_NOT_FOUND))
+    return error;
+  g_error_free(error);
+  return g_steal_pointer(&start->unreadable);
+}
+
 static void on_started(GObject *source, GAsyncResult *result, gpointer user) {
   struct start *start = user;
   GError *error = NULL;
@@ -210,7 +220,7 @@ static void on_started(GObject *source, GAsyncResult *result, gpointer user) {
   else if (reply != NULL)
     fail_unwanted(start);
   else if (!begin_again(start, error))
-    fail_start(start, error);
+    fail_start(start, explain_refusal(start, error));
 }
 
 static void on_delivery_opened(gpointer user, GError *error) {
@@ -334,11 +344,11 @@ void ws_server_start_async(WsServer *self, WsServerConfig *config, GCancellable 
   g_return_if_fail(WS_IS_SERVER_CONFIG(config));
   g_autoptr(GTask) task = g_task_new(self, cancellable, callback, user_data);
   g_autoptr(GUnixFDList) files = NULL;
-  GError *error = NULL;
+  GError *error = NULL, *unreadable = NULL;
   g_task_set_source_tag(task, ws_server_start_async);
   if (!may_start(self, task))
     return;
-  GVariant *arguments = ws_server_config_to_arguments(config, &files, &error);
+  GVariant *arguments = ws_server_config_to_arguments(config, &files, &unreadable, &error);
   if (arguments == NULL) {
     g_task_return_error(task, error);
     return;
@@ -352,7 +362,8 @@ void ws_server_start_async(WsServer *self, WsServerConfig *config, GCancellable 
                           g_steal_pointer(&files),
                           NULL,
                           g_cancellable_new(),
-                          false};
+                          false,
+                          unreadable};
   watch_start(start, cancellable);
   begin_start(start);
 }
