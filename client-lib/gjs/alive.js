@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Keeps what is at work: a server that runs, a client that is connected. It is not collected as garbage, whoever has dropped it; and a program that `gjs` runs,
- * and that runs no main loop of its own, goes on until nothing is at work any more, as the guide's programs do.
+ * What is at work: a server that runs, a client that is connected, a call without an answer. It is not collected as garbage, whoever has dropped it; and a program
+ * that `gjs` runs, and that runs no main loop of its own, goes on until nothing is at work any more, as the guide's programs do.
  */
 import GLib from 'gi://GLib';
 
 const atWork = new Set();
-/* Before the source with which GJS runs what waits for Promises (-1000): once nothing waits any more, GJS ends the program. */
+/* Before the source with which GJS goes on with what waits for Promises (-1000): once nothing does, GJS ends the program. */
 const BEFORE_GJS_LEAVES = -2000;
 const isOfGjs = /\/gjs(-console)?$/.test(GLib.file_read_link('/proc/self/exe'));
 let loop = null;
@@ -14,16 +14,36 @@ let isLooking = false;
 
 export function hold(object) {
   atWork.add(object);
+  lookSoon();
+}
+
+export function release(object) {
+  if (atWork.delete(object) && loop !== null)
+    leaveSoon();
+}
+
+function lookSoon() {
   if (!isOfGjs || isLooking || loop !== null)
     return;
   isLooking = true;
   GLib.idle_add(BEFORE_GJS_LEAVES, look);
 }
 
-export function release(object) {
-  if (!atWork.delete(object) || atWork.size > 0 || loop === null)
-    return;
-  /* Whoever waits for this end may have something else in mind. */
+/* Called by a main loop. If that is one of the app's own, the call that runs it stands below us on the stack, and the app decides when it ends. */
+function look() {
+  const calls = new Error().stack.trim().split('\n');
+  isLooking = false;
+  if (calls.length > 1)
+    return GLib.SOURCE_REMOVE;
+  loop = new GLib.MainLoop(null, false);
+  leaveSoon();
+  loop.run();
+  loop = null;
+  return GLib.SOURCE_REMOVE;
+}
+
+/* Behind everything else that is to be done: it may be the beginning of more. */
+function leaveSoon() {
   GLib.idle_add(GLib.PRIORITY_LOW, () => {
     if (atWork.size === 0)
       loop?.quit();
@@ -31,14 +51,5 @@ export function release(object) {
   });
 }
 
-/* Called by a main loop. If that is one of the app's own, the call that runs it stands below us on the stack, and the app decides when it ends. */
-function look() {
-  const calls = new Error().stack.trim().split('\n');
-  isLooking = false;
-  if (calls.length > 1 || atWork.size === 0)
-    return GLib.SOURCE_REMOVE;
-  loop = new GLib.MainLoop(null, false);
-  loop.run();
-  loop = null;
-  return GLib.SOURCE_REMOVE;
-}
+/* For what begins only once the program has run to its end, behind a Promise. */
+lookSoon();

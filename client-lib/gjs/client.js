@@ -3,9 +3,10 @@
 import Ws from 'gi://Ws?version=0';
 
 import { hold, release } from './alive.js';
+import { call, run } from './calls.js';
 import { toClientConfig, toCloseOptions } from './config.js';
 import { fromMessage, toMessage } from './data.js';
-import { BusinessError, INVALID_URL, OTHER, call, invalid, run } from './errors.js';
+import { BusinessError, INVALID_URL, OTHER, invalid } from './errors.js';
 import { Listeners } from './events.js';
 import { Sending } from './sending.js';
 

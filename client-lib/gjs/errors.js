@@ -36,25 +36,3 @@ export class BusinessError extends Error {
 export function invalid(message) {
   return new BusinessError(INVALID_ARGUMENT, message);
 }
-
-/* A Promise of the library's asynchronous call: begin(callback), then finish(result). */
-export function call(begin, finish) {
-  return new Promise((resolve, reject) => {
-    begin((_source, result) => {
-      try {
-        resolve(finish(result));
-      } catch (error) {
-        reject(BusinessError.from(error));
-      }
-    });
-  });
-}
-
-/* Runs a synchronous call of the library. */
-export function run(step) {
-  try {
-    return step();
-  } catch (error) {
-    throw BusinessError.from(error);
-  }
-}

@@ -7,9 +7,10 @@
 import Ws from 'gi://Ws?version=0';
 
 import { hold, release } from './alive.js';
+import { call, run } from './calls.js';
 import { toCloseOptions, toServerConfig } from './config.js';
 import { fromMessage, toMessage } from './data.js';
-import { BusinessError, CONNECTION_NOT_FOUND, NOT_SUPPORTED, OTHER, PERMISSION_DENIED, call, invalid, run } from './errors.js';
+import { BusinessError, CONNECTION_NOT_FOUND, NOT_SUPPORTED, OTHER, PERMISSION_DENIED, invalid } from './errors.js';
 import { Listeners } from './events.js';
 import { Sending } from './sending.js';
 
@@ -77,8 +78,6 @@ export class WebSocketServer {
   #takeTurn(step) {
     const turn = this.#turn.then(step);
     this.#turn = turn.catch(() => {});
-    hold(turn);
-    turn.catch(() => {}).then(() => release(turn));
     return turn;
   }
 

@@ -5,8 +5,8 @@
  *   server.js   WebSocketServer         client.js   WebSocket
  *   config.js   what both are given, checked and handed to the library
  *   events.js   on and off              data.js     string | ArrayBuffer
- *   sending.js  what waits for a peer   errors.js   BusinessError
- *   alive.js    who keeps the app's process alive
+ *   sending.js  what waits for a peer   calls.js    calls of the library
+ *   errors.js   BusinessError           alive.js    what keeps the app's process alive
  */
 import { WebSocket } from './client.js';
 import { TlsProtocol } from './config.js';

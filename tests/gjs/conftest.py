@@ -18,6 +18,7 @@ _spec.loader.exec_module(_fixtures)  # also lets the package blackbox be found
 from blackbox.bus import PrivateBus  # noqa: E402
 from blackbox.peer import free_port  # noqa: E402
 from program import Program, find_library  # noqa: E402
+from script import Script  # noqa: E402
 
 for _name in ("build", "release_build", "clients_folder", "authority", "_shared", "service", "new_service", "figure",
               "pytest_terminal_summary"):
@@ -57,6 +58,20 @@ def new_program(library):
             program.kill()
     if failures:
         raise failures[0]
+
+
+@pytest.fixture
+def run_script(library, service):
+    """Starts programs on the shared daemon: run_script(path)."""
+    scripts = []
+
+    def run(path) -> Script:
+        scripts.append(Script(library, service.bus.address, path))
+        return scripts[-1]
+
+    yield run
+    for script in scripts:
+        script.kill()
 
 
 @pytest.fixture
