@@ -8,6 +8,7 @@ import { toClientConfig, toCloseOptions } from './config.js';
 import { fromMessage, toMessage } from './data.js';
 import { BusinessError, INVALID_URL, OTHER, invalid } from './errors.js';
 import { Listeners } from './events.js';
+import { countEnd } from './garbage.js';
 import { Sending } from './sending.js';
 
 /* The last argument, if it is a callback; taken off the list. */
@@ -95,10 +96,12 @@ export class WebSocket {
       this.#headersAreNews = true;
       this.#sending = new Sending(native, OTHER);
     }
-    if (state === Ws.ClientState.CLOSED)
+    if (state === Ws.ClientState.CLOSED) {
       release(this);
-    else
+      countEnd();
+    } else {
       hold(this);
+    }
   }
 
   /* GJS takes no table from a signal, so this is told in front of what comes of the answer. */

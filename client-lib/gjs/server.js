@@ -12,6 +12,7 @@ import { toCloseOptions, toServerConfig } from './config.js';
 import { fromMessage, toMessage } from './data.js';
 import { BusinessError, CONNECTION_NOT_FOUND, NOT_SUPPORTED, OTHER, PERMISSION_DENIED, invalid } from './errors.js';
 import { Listeners } from './events.js';
+import { countEnd } from './garbage.js';
 import { Sending } from './sending.js';
 
 /* One peer: the same object in every event and list. Two fields, as in the guide; which connection it is, only we see. */
@@ -124,6 +125,7 @@ export class WebSocketServer {
     this.#native = null;
     this.#connections.clear();
     native.run_dispose();
+    countEnd();
   }
 
   #onState(native) {

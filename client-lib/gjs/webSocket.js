@@ -7,6 +7,7 @@
  *   events.js   on and off              data.js     string | ArrayBuffer
  *   sending.js  what waits for a peer   calls.js    calls of the library
  *   errors.js   BusinessError           alive.js    what keeps the app's process alive
+ *   garbage.js  what the garbage collector would not see
  */
 import { WebSocket } from './client.js';
 import { TlsProtocol } from './config.js';
