@@ -66,7 +66,8 @@ export class WebSocket {
     if (url.includes('\0'))
       throw new BusinessError(INVALID_URL, 'url: it holds U+0000');
     const config = toClientConfig(options);
-    return call(done => this.#native.connect_async(url, config, null, done), result => this.#native.connect_finish(result));
+    const native = this.#native;
+    return call(done => native.connect_async(url, config, null, done), result => native.connect_finish(result));
   }
 
   async #send(data) {

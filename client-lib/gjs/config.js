@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What an app asks for, in the guide's words, made into what the library is given. Types are judged here; values are the service's or the library's to judge, so
- * a number that the library could not even hold is given to it as its largest one.
+ * What an app asks for, in the guide's words, made into what the library is given. Types are judged here; values are
+ * the service's or the library's to judge, so a number that the library could not even hold is given to it as its
+ * largest one.
  */
 import GLib from 'gi://GLib';
 import Ws from 'gi://Ws?version=0';

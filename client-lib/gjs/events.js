@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Who listens to what. Listeners are called in the order in which they came, each once however often it was added; one that was removed is not called any more,
- * not even for the event that is under way, and one that throws does not keep the others from hearing.
+ * Who listens to what. Listeners are called in the order in which they came, each once however often it was added; one
+ * that was removed is not called any more, not even for the event that is under way, and one that throws does not keep
+ * the others from hearing.
  */
 import { invalid } from './errors.js';
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The garbage collector sees a few small objects, and not what hangs on them in the library: an app that starts servers or connects clients again and again would
- * grow for a long time before it looks. So it is told to, when no message waits for it.
+ * The garbage collector sees a few small objects, and not what hangs on them in the library: an app that starts servers
+ * or connects clients again and again would grow for a long time before it looks. So it is told to, when no message
+ * waits for it.
  */
 import GLib from 'gi://GLib';
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * What is sent over one connection, and its end. A message counts as sent when it was written to the socket; the library bounds how many wait for that. Closing
- * waits for those that were sent before, and nothing is sent behind it.
+ * What is sent over one connection, and its end. A message counts as sent when it was written to the socket; the
+ * library bounds how many wait for that. Closing waits for those that were sent before, and nothing is sent behind it.
  */
 import { call, run } from './calls.js';
 import { BusinessError } from './errors.js';

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A server of the guide. Each of its runs has a server of the library, which is given back when the run has ended; nothing is left in the service then.
+ * A server of the guide. Each of its runs has a server of the library, which is given back when the run has ended;
+ * nothing is left in the service then.
  *
  * start() and stop() take their turns: each begins when the one before has ended.
  */
@@ -10,12 +11,13 @@ import { hold, release } from './alive.js';
 import { call, run } from './calls.js';
 import { toCloseOptions, toServerConfig } from './config.js';
 import { fromMessage, toMessage } from './data.js';
-import { BusinessError, CONNECTION_NOT_FOUND, NOT_SUPPORTED, OTHER, PERMISSION_DENIED, invalid } from './errors.js';
+import { BusinessError, invalid } from './errors.js';
+import { CONNECTION_NOT_FOUND, NOT_SUPPORTED, OTHER, PERMISSION_DENIED } from './errors.js';
 import { Listeners } from './events.js';
 import { countEnd } from './garbage.js';
 import { Sending } from './sending.js';
 
-/* One peer: the same object in every event and list. Two fields, as in the guide; which connection it is, only we see. */
+/* One peer: the same object in every event and list. It has the guide's two fields; which connection it is, we see. */
 class WebSocketConnection {
   #sending;
 
@@ -26,7 +28,8 @@ class WebSocketConnection {
   }
 
   toString() {
-    return this.clientIP.includes(':') ? `[${this.clientIP}]:${this.clientPort}` : `${this.clientIP}:${this.clientPort}`;
+    const host = this.clientIP.includes(':') ? `[${this.clientIP}]` : this.clientIP;
+    return `${host}:${this.clientPort}`;
   }
 
   /* Null of an object that the app has made. */
@@ -143,8 +146,10 @@ export class WebSocketServer {
   }
 
   #onMessage(peer, message) {
-    if (this.#listeners.has('messageReceive'))
-      this.#listeners.emit('messageReceive', { clientConnection: this.#connections.get(peer.get_id()), data: fromMessage(message) });
+    if (!this.#listeners.has('messageReceive'))
+      return;
+    const clientConnection = this.#connections.get(peer.get_id());
+    this.#listeners.emit('messageReceive', { clientConnection, data: fromMessage(message) });
   }
 
   #onClose(peer, code, reason) {
@@ -162,7 +167,8 @@ export class WebSocketServer {
       throw this.#whyNotRunning();
   }
 
-  /* What we have given to the app is one connection, also when its address and port are used again; what the app has made is whoever has that address and port. */
+  /* What we have given to the app is one connection, also when its address and port are used again; what the app has
+   * made is whoever has that address and port. */
   #find(connection) {
     if (typeof connection?.clientIP !== 'string' || !Number.isInteger(connection.clientPort))
       throw invalid('connection: give a clientIP and a clientPort');
@@ -172,8 +178,10 @@ export class WebSocketServer {
       sending = this.#findByAddress(connection);
     else if (this.#connections.get(sending.native.get_id()) !== connection)
       sending = null;
-    if (sending === null)
-      throw new BusinessError(CONNECTION_NOT_FOUND, `nobody is connected from ${connection.clientIP} port ${connection.clientPort}`);
+    if (sending === null) {
+      const { clientIP, clientPort } = connection;
+      throw new BusinessError(CONNECTION_NOT_FOUND, `nobody is connected from ${clientIP} port ${clientPort}`);
+    }
     return sending;
   }
 

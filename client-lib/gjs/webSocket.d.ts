@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * Types of webSocket.js, and of the two modules whose place it takes: let `paths` in tsconfig.json map @kit.NetworkKit and @kit.BasicServicesKit to this file.
- * Units, ranges and defaults stand here; what differs from the guide, in docs/javascript.md.
+ * Types of webSocket.js, and of the two modules whose place it takes: let `paths` in tsconfig.json map @kit.NetworkKit
+ * and @kit.BasicServicesKit to this file. Units, ranges and defaults stand here; what differs from the guide, in
+ * docs/javascript.md.
  */
-
 /** What a call fails with: `code` is the guide's number, `message` a sentence. */
 export class BusinessError<T = void> extends Error {
   constructor(code: number, message: string);

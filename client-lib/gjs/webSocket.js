@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * The guide's API for GJS, on libwsserver (Ws-0): an app imports this file under the guide's two names, see docs/javascript.md.
+ * The guide's API for GJS, on libwsserver (Ws-0): an app imports this file under the guide's two names, see
+ * docs/javascript.md.
  *
  *   server.js   WebSocketServer         client.js   WebSocket
  *   config.js   what both are given, checked and handed to the library

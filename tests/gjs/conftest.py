@@ -41,11 +41,11 @@ def bare_bus(tmp_path):
 
 @pytest.fixture
 def new_program(library):
-    """Makes programs that end well at the end of the test: new_program(bus address)."""
+    """Makes programs that end well at the end of the test: new_program(bus address, settings)."""
     programs = []
 
-    def make(bus_address: str) -> Program:
-        programs.append(Program(library, bus_address))
+    def make(bus_address: str, settings: dict | None = None) -> Program:
+        programs.append(Program(library, bus_address, settings))
         return programs[-1]
 
     yield make

@@ -43,9 +43,10 @@ class Failed(Exception):
 
 
 class Program:
-    def __init__(self, library: pathlib.Path, bus_address: str):
-        self.process = subprocess.Popen(["gjs", "-m", FOLDER / "stage.js"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                        stderr=subprocess.PIPE, env=environment(library, bus_address), text=True)
+    def __init__(self, library: pathlib.Path, bus_address: str, settings: dict | None = None):
+        """`settings`: more of its environment."""
+        self.process = subprocess.Popen(["gjs", "-m", FOLDER / "stage.js"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+                                        env={**environment(library, bus_address), **(settings or {})}, text=True)
         self.lines: list = []
         self.complaints: list = []
         self.expects_complaints = False

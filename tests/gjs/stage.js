@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 /*
- * A program on webSocket.js that does what a test says: see program.py. A line of JSON on standard input is code for it to run, a line on standard output is what
- * that came to, or an event.
+ * A program on webSocket.js that does what a test says: see program.py. A line of JSON on standard input is code for it
+ * to run, a line on standard output is what that came to, or an event.
  *
  *   {"tag": 1, "code": "return await server.start({serverPort: 8080})"}
  *   {"tag": 1, "value": true} or {"tag": 1, "error": {"name": ..., "code": ..., "message": ...}}
@@ -50,7 +50,8 @@ async function obey({ tag, code }) {
   try {
     say({ tag, value: await new AsyncFunction(code)() });
   } catch (error) {
-    say({ tag, error: { name: error.name, isError: error instanceof Error, code: error.code, message: error.message } });
+    const { name, code, message } = error;
+    say({ tag, error: { name, isError: error instanceof Error, code, message } });
   }
 }
 
