@@ -276,9 +276,12 @@ static void on_bus(GObject *source, GAsyncResult *result, gpointer user) {
   (void)source;
   self->bus = g_bus_get_finish(result, &error);
   self->bus_is_ours = true;
-  if (self->bus == NULL)
+  if (self->bus == NULL) {
     fail_start(start, error);
-  else if (may_go_on(start))
+    return;
+  }
+  g_dbus_connection_set_exit_on_close(self->bus, FALSE); /* the app hears of it as an error of its server */
+  if (may_go_on(start))
     create_object(start);
 }
 

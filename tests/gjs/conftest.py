@@ -33,7 +33,7 @@ def library(release_build) -> pathlib.Path:
 
 @pytest.fixture
 def bare_bus(tmp_path):
-    """A bus on which nobody serves yet. To be named in front of new_program: GLib ends a program whose bus goes away."""
+    """A bus on which nobody serves yet. To be named in front of new_program, whose programs then end before it does."""
     bus = PrivateBus(tmp_path).start()
     yield bus
     bus.stop()

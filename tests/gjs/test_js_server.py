@@ -209,6 +209,20 @@ def test_what_goes_wrong_with_a_running_server_is_an_event(bare_bus, new_program
     fake.close()
 
 
+def test_a_bus_that_goes_away_is_an_error_and_not_the_end(new_service, new_program, port):
+    service = new_service()
+    server = new_program(service.bus.address).running_server(port)
+    server.join()
+    service.bus.kill()
+    assert server.event("error")[0]["code"] == 2302999
+    assert server.event("close")[1]["code"] == 1006
+    assert server.error("listAllConnections").code == 2302999
+    service.bus.start()
+    service.wait_for_name()
+    server.start(port)
+    server.assert_serves()
+
+
 @pytest.mark.parametrize("event", ["connect", "messageReceive", "close"])
 def test_off_silences(server, event):
     server.program.run(f"""
