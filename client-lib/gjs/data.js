@@ -7,6 +7,9 @@ import { invalid } from './errors.js';
 
 const encoder = new TextEncoder();
 const decoder = new TextDecoder();
+const MARK = '\ufeff';
+/* A decoder takes U+FEFF in front for a byte order mark, and drops it, in all versions of GJS but some. */
+const dropsMark = decoder.decode(encoder.encode(MARK)) === '';
 
 /* Text may hold U+0000, so it travels as octets. */
 export function toMessage(data) {
@@ -19,8 +22,13 @@ export function toMessage(data) {
   throw invalid('data: give a string or an ArrayBuffer');
 }
 
+function toText(octets) {
+  const beginsWithMark = octets[0] === 0xef && octets[1] === 0xbb && octets[2] === 0xbf;
+  return dropsMark && beginsWithMark ? MARK + decoder.decode(octets) : decoder.decode(octets);
+}
+
 /* Of a message that has just arrived, and is the library's again when this returns. */
 export function fromMessage(message) {
   const octets = message.get_bytes().toArray();
-  return message.is_text() ? decoder.decode(octets) : octets.buffer;
+  return message.is_text() ? toText(octets) : octets.buffer;
 }

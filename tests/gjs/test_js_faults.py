@@ -323,7 +323,7 @@ def test_binary_messages_arrive_as_they_are(server, octets):
     assert server.program.event("message", "ws")[1] == {"binary": octets.hex()}
 
 
-@pytest.mark.parametrize("text", ["", "\0 and 😀", "a\0b", "x" * 100000])
+@pytest.mark.parametrize("text", ["", "\0 and 😀", "a\0b", "\ufeffa mark in front", "x" * 100000])
 def test_text_arrives_as_it_is(server, text):
     peer = server.join()
     peer.send_message(text)
