@@ -19,6 +19,7 @@ struct _WsClient {
   struct ws_url *url;
   struct ws_client_terms *terms;
   char *protocol;
+  GHashTable *headers;    /* of the answer to the last request; NULL before it */
   struct ws_sends *sends; /* while any has not completed */
   WsMessage *message;     /* lent to handlers */
 
@@ -124,8 +125,11 @@ static GHashTable *collect_headers(const struct wsp_client_handshake *handshake)
 
 static void emit_headers(WsClient *self, const struct wsp_client_handshake *handshake) {
   g_autoptr(GHashTable) headers = collect_headers(handshake);
-  if (g_hash_table_size(headers) > 0)
-    g_signal_emit(self, signals[SIGNAL_HEADER_RECEIVE], 0, headers);
+  if (g_hash_table_size(headers) == 0)
+    return;
+  g_clear_pointer(&self->headers, g_hash_table_unref);
+  self->headers = g_hash_table_ref(headers);
+  g_signal_emit(self, signals[SIGNAL_HEADER_RECEIVE], 0, headers);
 }
 
 static void on_opened(void *user, const struct wsp_client_handshake *handshake) {
@@ -285,6 +289,7 @@ void ws_client_connect_async(WsClient *self, const char *url, WsClientConfig *co
   }
   g_task_set_check_cancellable(task, FALSE); /* what it came to is said where it is known */
   forget_terms(self);
+  g_clear_pointer(&self->headers, g_hash_table_unref);
   self->url = parsed;
   self->terms = terms_of(config);
   self->connecting = g_steal_pointer(&task);
@@ -420,6 +425,11 @@ const char *ws_client_get_protocol(WsClient *self) {
   return self->protocol;
 }
 
+GHashTable *ws_client_get_headers(WsClient *self) {
+  g_return_val_if_fail(WS_IS_CLIENT(self), NULL);
+  return self->headers != NULL ? g_hash_table_ref(self->headers) : ws_headers_new();
+}
+
 guint64 ws_client_get_queued(WsClient *self) {
   g_return_val_if_fail(WS_IS_CLIENT(self), 0);
   return sends_get_sent(G_OBJECT(self)) - sends_get_written(G_OBJECT(self));
@@ -480,6 +490,7 @@ static void dispose(GObject *object) {
 static void finalize(GObject *object) {
   WsClient *self = WS_CLIENT(object);
   forget_terms(self);
+  g_clear_pointer(&self->headers, g_hash_table_unref);
   g_free(self->protocol);
   g_free(self->message);
   g_main_context_unref(self->context);

@@ -74,15 +74,25 @@ WsServerConfig *ws_server_config_new(guint port) {
 /* --- For the bus --- */
 
 /* Not to hang on a FIFO, whose other end nobody opens; the service says what it thinks of one. */
-static gboolean open_file(const char *option, const char *path, GUnixFDList *files, gint *index, GError **error) {
-  int fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+static int open_path(const char *path) {
+  return open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
+}
+
+/* A file that cannot be opened is nothing to the service, which gets something that is no certificate: it judges what comes before the files first. */
+static gboolean open_file(const char *option, const char *path, GUnixFDList *files, gint *index, GError **unreadable,
+                          GError **error) {
+  int fd = open_path(path);
   if (fd < 0) {
-    g_set_error(error, WS_ERROR, WS_ERROR_CERTIFICATE_NOT_FOUND, "%s: cannot open %s: %s", option, path,
-                g_strerror(errno));
-    return FALSE;
+    if (*unreadable == NULL)
+      g_set_error(unreadable, WS_ERROR, WS_ERROR_CERTIFICATE_NOT_FOUND, "%s: cannot open %s: %s", option, path,
+                  g_strerror(errno));
+    fd = open_path("/dev/null");
   }
-  *index = g_unix_fd_list_append(files, fd, error);
-  close(fd);
+  *index = fd >= 0 ? g_unix_fd_list_append(files, fd, error) : -1;
+  if (fd < 0)
+    g_propagate_error(error, g_steal_pointer(unreadable));
+  else
+    close(fd);
   return *index >= 0;
 }
 
@@ -106,7 +116,8 @@ static GVariant *texts_to_variant(const char *option, char **texts, GError **err
 }
 
 /* The value as the bus has it; NULL where it is absent, or (with an error) cannot be had. */
-static GVariant *to_variant(guint property, const GValue *value, GUnixFDList *files, GError **error) {
+static GVariant *to_variant(guint property, const GValue *value, GUnixFDList *files, GError **unreadable,
+                            GError **error) {
   gint index;
   switch (options[property].kind) {
   case KIND_STRING:
@@ -123,7 +134,7 @@ static GVariant *to_variant(guint property, const GValue *value, GUnixFDList *fi
     return texts_to_variant(options[property].option, g_value_get_boxed(value), error);
   case KIND_FILE:
     if (g_value_get_string(value) == NULL ||
-        !open_file(options[property].option, g_value_get_string(value), files, &index, error))
+        !open_file(options[property].option, g_value_get_string(value), files, &index, unreadable, error))
       return NULL;
     return g_variant_new_handle(index);
   }
@@ -137,18 +148,20 @@ WsServerConfig *ws_server_config_copy(WsServerConfig *self) {
   return copy;
 }
 
-GVariant *ws_server_config_to_arguments(WsServerConfig *self, GUnixFDList **files, GError **error) {
+GVariant *ws_server_config_to_arguments(WsServerConfig *self, GUnixFDList **files, GError **unreadable,
+                                        GError **error) {
   GError *problem = NULL;
   GVariantBuilder builder;
   g_autoptr(GUnixFDList) opened = g_unix_fd_list_new();
   g_variant_builder_init(&builder, G_VARIANT_TYPE_VARDICT);
   for (guint property = 1; property < PROPERTIES && problem == NULL; property++) {
-    GVariant *value = to_variant(property, &self->values[property], opened, &problem);
+    GVariant *value = to_variant(property, &self->values[property], opened, unreadable, &problem);
     if (value != NULL)
       g_variant_builder_add(&builder, "{sv}", options[property].option, value);
   }
   if (problem != NULL) {
     g_propagate_error(error, problem);
+    g_clear_error(unreadable);
     g_variant_builder_clear(&builder);
     return NULL;
   }

@@ -124,7 +124,7 @@ void ws_server_start_again(WsServer *self);
 void ws_server_remember(WsServer *self, WsServerConfig *config);
 void ws_server_forget(WsServer *self);
 /* As ws_server_config_to_arguments(), of what was remembered. */
-GVariant *ws_server_arguments_again(WsServer *self, GUnixFDList **files, GError **error);
+GVariant *ws_server_arguments_again(WsServer *self, GUnixFDList **files, GError **unreadable, GError **error);
 /* Whether a server that was lost may come back by itself. */
 bool ws_server_may_return(const WsServer *self);
 /* Waits for the service, if the state is RETURNING. */

@@ -42,13 +42,13 @@ void ws_server_forget(WsServer *self) {
 }
 
 /* Peers look for it where it was, also where any free port would have done the first time. */
-GVariant *ws_server_arguments_again(WsServer *self, GUnixFDList **files, GError **error) {
+GVariant *ws_server_arguments_again(WsServer *self, GUnixFDList **files, GError **unreadable, GError **error) {
   guint wanted;
   g_autoptr(WsServerConfig) config = ws_server_config_copy(self->returning.config);
   g_object_get(config, "server-port", &wanted, NULL);
   if (wanted == 0 && !self->returning.port_is_taken)
     g_object_set(config, "server-port", (guint)self->returning.port, NULL);
-  return ws_server_config_to_arguments(config, files, error);
+  return ws_server_config_to_arguments(config, files, unreadable, error);
 }
 
 /* --- Trying --- */

@@ -100,6 +100,7 @@ struct start {
   GCancellable *steps; /* for when the service does not answer, and nobody is there who would take the answer */
   bool is_second;      /* the service had forgotten the object: once more, with another */
   bool is_return;      /* nobody has called for it: the server comes back */
+  GError *unreadable;  /* why a file cannot be opened; the service only says that it is no certificate */
 };
 
 static void create_object(struct start *start);
@@ -127,6 +128,7 @@ static void free_start(struct start *start) {
   g_clear_object(&start->task);
   g_clear_pointer(&start->arguments, g_variant_unref);
   g_clear_object(&start->files);
+  g_clear_error(&start->unreadable);
   g_object_unref(start->steps);
   g_object_unref(start->server);
   g_free(start);
@@ -216,6 +218,14 @@ static bool begin_again(struct start *start, GError *error) {
   return true;
 }
 
+/* Takes the error. */
+static GError *explain_refusal(struct start *start, GError *error) {
+  if (start->unreadable == NULL || !g_error_matches(error, WS_ERROR, WS_ERROR_CERTIFICATE_NOT_FOUND))
+    return error;
+  g_error_free(error);
+  return g_steal_pointer(&start->unreadable);
+}
+
 static void on_started(GObject *source, GAsyncResult *result, gpointer user) {
   struct start *start = user;
   GError *error = NULL;
@@ -225,7 +235,7 @@ static void on_started(GObject *source, GAsyncResult *result, gpointer user) {
   else if (reply != NULL)
     fail_unwanted(start);
   else if (!begin_again(start, error))
-    fail_start(start, error);
+    fail_start(start, explain_refusal(start, error));
 }
 
 static void on_delivery_opened(gpointer user, GError *error) {
@@ -282,9 +292,12 @@ static void on_bus(GObject *source, GAsyncResult *result, gpointer user) {
   (void)source;
   self->bus = g_bus_get_finish(result, &error);
   self->bus_is_ours = true;
-  if (self->bus == NULL)
+  if (self->bus == NULL) {
     fail_start(start, error);
-  else if (may_go_on(start))
+    return;
+  }
+  g_dbus_connection_set_exit_on_close(self->bus, FALSE); /* the app hears of it as an error of its server */
+  if (may_go_on(start))
     create_object(start);
 }
 
@@ -350,11 +363,11 @@ void ws_server_start_async(WsServer *self, WsServerConfig *config, GCancellable 
   g_return_if_fail(WS_IS_SERVER_CONFIG(config));
   g_autoptr(GTask) task = g_task_new(self, cancellable, callback, user_data);
   g_autoptr(GUnixFDList) files = NULL;
-  GError *error = NULL;
+  GError *error = NULL, *unreadable = NULL;
   g_task_set_source_tag(task, ws_server_start_async);
   if (!may_start(self, task))
     return;
-  GVariant *arguments = ws_server_config_to_arguments(config, &files, &error);
+  GVariant *arguments = ws_server_config_to_arguments(config, &files, &unreadable, &error);
   if (arguments == NULL) {
     g_task_return_error(task, error);
     return;
@@ -370,7 +383,8 @@ void ws_server_start_async(WsServer *self, WsServerConfig *config, GCancellable 
                           NULL,
                           g_cancellable_new(),
                           false,
-                          false};
+                          false,
+                          unreadable};
   watch_start(start, cancellable);
   begin_start(start);
 }
@@ -378,8 +392,9 @@ void ws_server_start_async(WsServer *self, WsServerConfig *config, GCancellable 
 void ws_server_start_again(WsServer *self) {
   g_autoptr(GUnixFDList) files = NULL;
   g_autoptr(GError) error = NULL;
+  GError *unreadable = NULL;
   GVariant *arguments =
-      ws_server_arguments_again(self, &files, &error); /* opens certificates, which may be others by now */
+      ws_server_arguments_again(self, &files, &unreadable, &error); /* opens certificates, which may be others by now */
   if (arguments == NULL) {
     ws_server_try_later(self, error);
     return;
@@ -389,6 +404,7 @@ void ws_server_start_again(WsServer *self) {
   start->arguments = g_variant_ref_sink(arguments);
   start->files = g_steal_pointer(&files);
   start->steps = g_cancellable_new();
+  start->unreadable = unreadable;
   start->is_return = true;
   g_main_context_push_thread_default(self->context);
   begin_start(start);

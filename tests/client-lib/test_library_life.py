@@ -123,6 +123,8 @@ def test_what_changes_in_a_configuration_after_the_start_does_not_matter(server)
         ({"pong_timeout": 30001}, "InvalidArgument", "pongTimeout"),
         ({"certificate": "/nonexistent/cert.pem", "private_key": "/nonexistent/key.pem"}, "CertificateNotFound",
          "/nonexistent/cert.pem"),
+        ({"certificate": "/nonexistent/cert.pem", "server_ip": "no address"}, "InvalidAddress", "serverIP"),
+        ({"certificate": "/nonexistent/cert.pem", "port": 65536}, "InvalidPort", "65535"),
         ({"tls_min_version": "1.1"}, "InvalidArgument", "tlsMinVersion"),
     ],
 )  # fmt: skip
@@ -173,6 +175,13 @@ def test_every_property_of_a_configuration_counts(app, authority: Authority):
     server.join(tls=context, headers=headers)
     with pytest.raises(Exception, match="429"):
         server.join(tls=context, headers=headers)
+
+
+@pytest.mark.parametrize("which", ["certificate", "private_key", "client_ca"])
+def test_whichever_file_cannot_be_opened_is_named(app, authority, tmp_path, which):
+    identity = authority.issue()
+    files = {"certificate": str(identity.certificate), "private_key": str(identity.key), which: str(tmp_path / "missing.pem")}
+    expect_error("CertificateNotFound", app.new_server().start, **files, names="missing.pem: No such file")
 
 
 @pytest.mark.parametrize("which", ["certificate", "private_key", "client_ca"])

@@ -175,6 +175,18 @@ WS_API
 const char *ws_client_get_protocol(WsClient *self);
 
 /**
+ * ws_client_get_headers:
+ * @self: a client
+ *
+ * The headers of the server's answer to the last request, names in lower case, repeated ones joined by `, `. They are there from [signal@Client::header-receive] to
+ * the next connect, also where the server has refused. For languages to which that signal cannot give a table, such as JavaScript.
+ *
+ * Returns: (transfer full) (element-type utf8 utf8): name to value; empty before there was an answer
+ */
+WS_API
+GHashTable *ws_client_get_headers(WsClient *self);
+
+/**
  * ws_client_get_queued:
  * @self: a client
  *

@@ -56,7 +56,9 @@ G_DECLARE_FINAL_TYPE(WsServer, ws_server, WS, SERVER, GObject)
 /**
  * ws_server_new:
  *
- * Returns: (transfer full): a server on the system bus. It talks to nobody before it is started
+ * A server on the system bus ([func@Gio.bus_get]). Should that go away, the app gets [signal@Server::error]; unlike GLib's default, its process goes on.
+ *
+ * Returns: (transfer full): the server. It talks to nobody before it is started
  */
 WS_API
 WsServer *ws_server_new(void);
