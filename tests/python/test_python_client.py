@@ -4,6 +4,7 @@
 import asyncio
 import contextlib
 import socket
+import subprocess
 import threading
 
 import pytest
@@ -208,3 +209,13 @@ for worker in workers: worker.start()
 for worker in workers: worker.join()
 """)
         assert sorted(program.lines()) == [[number] for number in range(threads)]
+
+
+def test_the_installed_package_is_found_by_the_systems_python(release_build, tmp_path):
+    subprocess.run(["meson", "install", "-C", release_build, "--no-rebuild", "--quiet", "--destdir", str(tmp_path)], check=True, timeout=STEP)
+    [package] = tmp_path.rglob("wsserver/loop.py")
+    prefix = tmp_path / "usr"
+    if not package.is_relative_to(prefix):
+        pytest.skip("this build is for another prefix")
+    paths = subprocess.run(["/usr/bin/python3", "-c", "import sys; print('\\n'.join(sys.path))"], capture_output=True, text=True, check=True).stdout
+    assert "/" + str(package.parents[1].relative_to(tmp_path)) in paths.splitlines()
