@@ -173,8 +173,11 @@ static void release(struct wsw_server *server) {
 
 void wsw_channel_tell_done(struct wsw_server *server) {
   struct wsw_channel *channel = &server->channel;
-  if (!wsc_releases_queue(&channel->shared->done, last_queue(channel), WSC_RELEASED))
+  struct wsc_queue *queue = last_queue(channel);
+  size_t before = wsc_queue_length(queue);
+  if (!wsc_releases_queue(&channel->shared->done, queue, WSC_RELEASED))
     wsw_server_fail(server, WSW_EXIT_MEMORY, "no memory for a record");
+  channel->credits += wsc_queue_length(queue) - before;
 }
 
 static size_t least(size_t one, size_t other) {

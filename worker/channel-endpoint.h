@@ -38,7 +38,7 @@ struct wsw_channel {
   bool acknowledged;
   uint64_t asked;   /* without acknowledgement: the last event for which it was asked ... */
   uint64_t handled; /* ... and that is known to be handled */
-  size_t credits;   /* octets of CREDIT queued since nothing was */
+  size_t credits;   /* octets of CREDIT and RELEASED queued since nothing was */
   bool blocked;     /* waits to become writable */
   bool unwritable;  /* the other end is gone; what it wrote before is still read */
   bool releases_all;

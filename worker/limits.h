@@ -13,7 +13,7 @@
 #define WSW_CHANNEL_CORK (96u << 10) /* octets of events gathered before they are written within the wake-up */
 #define WSW_CHANNEL_CREDITS                                                                                            \
   (16u                                                                                                                 \
-   << 20) /* octets of CREDIT that wait for an app which does not read; beyond: it is not heard. More than a library causes that waits for room itself */
+   << 20) /* octets of CREDIT and RELEASED that wait for an app which does not read; beyond: it is not heard. More than a library causes that waits for room itself */
 #define WSW_BULK_MIN (64u << 10) /* octets of a message that is worth not being copied */
 #define WSW_THROUGH_MIN                                                                                                \
   (12u << 10) /* octets of a message that is written from where it lies, if nothing waits for the peer */

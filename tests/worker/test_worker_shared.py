@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A channel with shared memory: large messages go through it both ways, nobody can abuse it, and nothing is lost where it is full or over."""
 
+import contextlib
 import os
 import socket
 import struct
@@ -9,6 +10,7 @@ import time
 import pytest
 
 import channel_client as cc
+import harness
 from harness import BINARY, TEXT, eventually, frame
 
 LARGE = 100_000
@@ -281,6 +283,23 @@ def test_memory_goes_back_when_no_large_message_passes(shared):
     eventually(lambda: blocks(worker.channel) == 0)
     peer.send(frame(BINARY, octets(LARGE, 7)))
     assert worker.channel.payload(worker.channel.wait_for(cc.SHARED_MESSAGE, count=6)) == octets(LARGE, 7)
+
+
+def test_an_app_that_never_reads_is_not_heard_any_more(shared):
+    """RELEASED for what it goes on sending, to a connection that is gone, would wait for it without bound."""
+    worker = shared()
+    peer = worker.open()
+    peer.sock.close()
+    worker.channel.wait_for(cc.CLOSED, peer.id)
+    records = cc.encode(cc.SHARED_SEND, peer.id, struct.pack("<QQ", 0, 64)) * 2000
+    worker.channel.sock.settimeout(2)
+    sent, before = 0, cc.private_memory(worker.pid)
+    with contextlib.suppress(TimeoutError):
+        while sent < 256 << 20:
+            sent += worker.channel.sock.send(records[sent % len(records):])
+    assert sent < 256 << 20, "it is heard for ever"
+    if not harness.is_sanitized():  # which keep what was freed
+        assert cc.private_memory(worker.pid) - before < 64 << 20
 
 
 # --- ATTACH_SHARED ---
