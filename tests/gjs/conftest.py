@@ -18,7 +18,7 @@ _spec.loader.exec_module(_fixtures)  # also lets the package blackbox be found
 from blackbox.bus import PrivateBus  # noqa: E402
 from blackbox.peer import free_port  # noqa: E402
 from program import Program, find_library  # noqa: E402
-from script import Script  # noqa: E402
+from gjs_script import Script  # noqa: E402
 
 for _name in ("build", "release_build", "clients_folder", "authority", "_shared", "service", "new_service", "figure",
               "pytest_terminal_summary"):

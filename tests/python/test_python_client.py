@@ -9,7 +9,7 @@ import threading
 
 import pytest
 import websockets
-from conftest import STEP
+from python_program import STEP
 
 
 @contextlib.contextmanager

@@ -10,7 +10,7 @@ import pytest
 import websockets
 from blackbox.peer import Peer, can_bind
 from blackbox.wire import until
-from conftest import STEP, TESTS
+from python_program import STEP, TESTS
 
 ECHO = TESTS.parent / "client-lib" / "examples" / "echo.py"
 

@@ -64,6 +64,8 @@ WsMessage *ws_message_ref(WsMessage *message);
 /**
  * ws_message_unref:
  * @message: (transfer full): a message
+ *
+ * Gives a reference back; with the last one the message goes.
  */
 WS_API
 void ws_message_unref(WsMessage *message);
