@@ -171,7 +171,9 @@ static void on_data_ended(void *user) {
 static void on_closed(void *user, guint16 code, const char *reason, bool clean, const GError *error) {
   g_autoptr(WsClient) self = g_object_ref(user);
   g_autofree char *kept = g_strdup(reason);
-  ws_link_release(g_steal_pointer(&self->link));
+  ws_sends_take_written(&self->sends); /* before the end came, and not told yet */
+  if (self->link != NULL)              /* whoever was told has not let go of the client */
+    ws_link_release(g_steal_pointer(&self->link));
   g_clear_pointer(&self->protocol, g_free);
   ws_sends_end(&self->sends);
   set_state(self, WS_CLIENT_STATE_CLOSED);

@@ -219,3 +219,14 @@ def test_the_installed_package_is_found_by_the_systems_python(release_build, tmp
         pytest.skip("this build is for another prefix")
     paths = subprocess.run(["/usr/bin/python3", "-c", "import sys; print('\\n'.join(sys.path))"], capture_output=True, text=True, check=True).stdout
     assert "/" + str(package.parents[1].relative_to(tmp_path)) in paths.splitlines()
+
+
+def test_what_is_written_counts_as_sent_though_the_answer_is_a_goodbye(start):
+    with serving(echo) as url:
+        said = run(start, """
+for _ in range(300):
+    async with wsserver.connect(URL, proxy_mode=1) as server:
+        await server.send("bye")
+say("sent")
+""", url)
+    assert said == [["sent"]]
