@@ -62,11 +62,11 @@ def new_program(library):
 
 @pytest.fixture
 def run_script(library, service):
-    """Starts programs on the shared daemon: run_script(path)."""
+    """Starts programs on the shared daemon: run_script(path, arguments)."""
     scripts = []
 
-    def run(path) -> Script:
-        scripts.append(Script(library, service.bus.address, path))
+    def run(path, *arguments: str) -> Script:
+        scripts.append(Script(library, service.bus.address, path, *arguments))
         return scripts[-1]
 
     yield run

@@ -13,8 +13,8 @@ PREFIX = re.compile(r"^(?:\(gjs:\d+\): )?Gjs-Console-[A-Za-z]+(?: \*\*)?: [\d:.]
 
 
 class Script:
-    def __init__(self, library: pathlib.Path, bus_address: str, path: pathlib.Path):
-        self.process = subprocess.Popen(["gjs", "-m", path], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    def __init__(self, library: pathlib.Path, bus_address: str, path: pathlib.Path, *arguments: str):
+        self.process = subprocess.Popen(["gjs", "-m", path, *arguments], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
                                         env=environment(library, bus_address), text=True)
         self.said: list = []
         self._changed = threading.Condition()
