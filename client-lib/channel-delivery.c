@@ -265,6 +265,7 @@ void ws_channel_delivery_set_lending(struct ws_delivery *base, bool lends) {
 
 static struct ws_delivery *new_delivery(WsServer *server, struct channel_delivery *delivery) {
   delivery->base.class = &delivery_class;
+  delivery->base.context = server->context;
   delivery->server = server;
   delivery->source = g_source_new(&source_functions, sizeof(struct channel_source));
   struct channel_source *source = (struct channel_source *)delivery->source;

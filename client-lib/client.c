@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client-lib/client-connect.h"
 #include "client-lib/client-link.h"
+#include "client-lib/context.h"
 #include "client-lib/details.h"
 #include "client-lib/error-private.h"
 #include "client-lib/marshal.h"
@@ -51,6 +52,10 @@ enum {
   SIGNALS
 };
 static guint signals[SIGNALS];
+
+static bool is_ours(const WsClient *self) {
+  return ws_context_is_ours(self->context);
+}
 
 WsClient *ws_client_new(void) {
   return g_object_new(WS_TYPE_CLIENT, NULL);
@@ -272,7 +277,7 @@ static struct ws_client_terms *terms_of(WsClientConfig *config) {
 
 void ws_client_connect_async(WsClient *self, const char *url, WsClientConfig *config, GCancellable *cancellable,
                              GAsyncReadyCallback callback, gpointer user_data) {
-  g_return_if_fail(WS_IS_CLIENT(self));
+  g_return_if_fail(WS_IS_CLIENT(self) && is_ours(self));
   g_return_if_fail(url != NULL);
   GError *error = NULL;
   g_autoptr(GTask) task = g_task_new(self, cancellable, callback, user_data);
@@ -381,7 +386,7 @@ static const struct ws_sends_class sends_class = {
 
 void ws_client_send_async(WsClient *self, WsMessage *message, GCancellable *cancellable, GAsyncReadyCallback callback,
                           gpointer user_data) {
-  g_return_if_fail(WS_IS_CLIENT(self));
+  g_return_if_fail(WS_IS_CLIENT(self) && is_ours(self));
   g_return_if_fail(message != NULL);
   GTask *task = g_task_new(self, cancellable, callback, user_data);
   g_task_set_source_tag(task, ws_client_send_async);
@@ -396,7 +401,7 @@ gboolean ws_client_send_finish(WsClient *self, GAsyncResult *result, GError **er
 /* --- Closing --- */
 
 gboolean ws_client_close(WsClient *self, guint16 code, const char *reason, GError **error) {
-  g_return_val_if_fail(WS_IS_CLIENT(self), FALSE);
+  g_return_val_if_fail(WS_IS_CLIENT(self) && is_ours(self), FALSE);
   if (self->state == WS_CLIENT_STATE_CONNECTING) {
     self->is_closed = true;
     cancel(self);
@@ -438,7 +443,7 @@ guint64 ws_client_get_queued(WsClient *self) {
 }
 
 void ws_client_set_paused(WsClient *self, gboolean paused) {
-  g_return_if_fail(WS_IS_CLIENT(self));
+  g_return_if_fail(WS_IS_CLIENT(self) && is_ours(self));
   if (self->paused == (bool)paused)
     return;
   self->paused = paused;

@@ -6,6 +6,7 @@
 #pragma once
 
 #include "channel/id-table.h"
+#include "client-lib/context.h"
 #include "client-lib/delivery.h"
 #include <wsserver/ws-connection.h>
 
@@ -27,6 +28,11 @@ struct _WsConnection {
 
 static inline WsConnection *ws_connection_of_entry(struct wsc_identified *entry) {
   return (WsConnection *)(void *)((char *)entry - offsetof(WsConnection, identified));
+}
+
+/* Whether the caller may use it: it belongs to the thread of its server. What is called for each message does not ask, since that costs as much as sending. */
+static inline bool ws_connection_is_ours(const WsConnection *self) {
+  return self->delivery == NULL || ws_context_is_ours(self->delivery->context);
 }
 
 /* A connection of which nothing is known yet but its number. */

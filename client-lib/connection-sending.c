@@ -40,7 +40,7 @@ bool ws_connection_has_waiting(const WsConnection *self) {
 
 void ws_connection_send_async(WsConnection *self, WsMessage *message, GCancellable *cancellable,
                               GAsyncReadyCallback callback, gpointer user_data) {
-  g_return_if_fail(WS_IS_CONNECTION(self));
+  g_return_if_fail(WS_IS_CONNECTION(self) && ws_connection_is_ours(self));
   g_return_if_fail(message != NULL);
   GTask *task = g_task_new(self, cancellable, callback, user_data);
   g_task_set_source_tag(task, ws_connection_send_async);

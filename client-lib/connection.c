@@ -157,7 +157,7 @@ gboolean ws_connection_send_data(WsConnection *self, const guint8 *data, gsize l
 }
 
 gboolean ws_connection_close(WsConnection *self, guint16 code, const char *reason, GError **error) {
-  g_return_val_if_fail(WS_IS_CONNECTION(self), FALSE);
+  g_return_val_if_fail(WS_IS_CONNECTION(self) && ws_connection_is_ours(self), FALSE);
   enum ws_channel_result result = WS_CHANNEL_GONE;
   if (self->delivery != NULL)
     result = self->delivery->class->close(self, code, reason != NULL ? reason : "");

@@ -33,4 +33,5 @@ struct ws_delivery_class {
 
 struct ws_delivery {
   const struct ws_delivery_class *class;
+  GMainContext *context; /* its server's */
 };

@@ -78,7 +78,10 @@ static bool prefers_signals(WsServer *self) {
 static void on_opened(GObject *source, GAsyncResult *result, gpointer user) {
   struct opening *opening = user;
   g_autoptr(GError) error = NULL;
-  if (!open_channel_finish(opening->server, source, result, &error) && is_refused_memory(opening->server, error)) {
+  bool is_open = open_channel_finish(opening->server, source, result, &error);
+  if (!is_open && opening->server->delivery != NULL && g_error_matches(error, WS_ERROR, WS_ERROR_CHANNEL_IN_USE))
+    g_clear_error(&error); /* it is ours: asked for when the last run ended in the middle, and answered before */
+  if (error != NULL && is_refused_memory(opening->server, error)) {
     open_channel(opening->server, false, opening->cancellable, on_opened, opening);
     return;
   }

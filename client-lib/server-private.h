@@ -15,6 +15,7 @@
 
 #include "channel/id-table.h"
 #include "client-lib/connection-private.h"
+#include "client-lib/context.h"
 #include "client-lib/delivery.h"
 #include "client-lib/details.h"
 #include "client-lib/message-private.h"
@@ -82,6 +83,11 @@ struct _WsServer {
   bool lends_binary;
   gint64 opened_at; /* the last channel: monotonic time */
 };
+
+/* Whether the caller may call a function of the server, which is not made for several threads at once. */
+static inline bool ws_server_is_ours(const WsServer *self) {
+  return ws_context_is_ours(self->context);
+}
 
 /* --- server.c: what a delivery reports --- */
 

@@ -359,7 +359,7 @@ static void begin_start(struct start *start) {
 
 void ws_server_start_async(WsServer *self, WsServerConfig *config, GCancellable *cancellable,
                            GAsyncReadyCallback callback, gpointer user_data) {
-  g_return_if_fail(WS_IS_SERVER(self));
+  g_return_if_fail(WS_IS_SERVER(self) && ws_server_is_ours(self));
   g_return_if_fail(WS_IS_SERVER_CONFIG(config));
   g_autoptr(GTask) task = g_task_new(self, cancellable, callback, user_data);
   g_autoptr(GUnixFDList) files = NULL;
@@ -440,7 +440,7 @@ static void finish_steps(WsServer *self, GMainContext *context) {
 }
 
 gboolean ws_server_start(WsServer *self, WsServerConfig *config, GCancellable *cancellable, GError **error) {
-  g_return_val_if_fail(WS_IS_SERVER(self), FALSE);
+  g_return_val_if_fail(WS_IS_SERVER(self) && ws_server_is_ours(self), FALSE);
   g_autoptr(GMainContext) context = g_main_context_new();
   g_autoptr(GAsyncResult) result = NULL;
   g_object_freeze_notify(G_OBJECT(self));
@@ -552,7 +552,7 @@ static void begin_stop(WsServer *self) {
 }
 
 void ws_server_stop_async(WsServer *self, GCancellable *cancellable, GAsyncReadyCallback callback, gpointer user_data) {
-  g_return_if_fail(WS_IS_SERVER(self));
+  g_return_if_fail(WS_IS_SERVER(self) && ws_server_is_ours(self));
   GTask *task = g_task_new(self, cancellable, callback, user_data);
   g_task_set_source_tag(task, ws_server_stop_async);
   if (self->state == WS_SERVER_STATE_STOPPED) {
@@ -572,7 +572,7 @@ gboolean ws_server_stop_finish(WsServer *self, GAsyncResult *result, GError **er
 }
 
 gboolean ws_server_stop(WsServer *self, GCancellable *cancellable, GError **error) {
-  g_return_val_if_fail(WS_IS_SERVER(self), FALSE);
+  g_return_val_if_fail(WS_IS_SERVER(self) && ws_server_is_ours(self), FALSE);
   g_autoptr(GAsyncResult) result = NULL;
   if (self->emitting > 0) {
     g_set_error_literal(

@@ -116,7 +116,7 @@ gint ws_server_broadcast(WsServer *self, GPtrArray *connections, WsMessage *mess
 
 void ws_server_set_message_handler(WsServer *self, WsMessageHandler handler, gpointer user_data,
                                    GDestroyNotify destroy) {
-  g_return_if_fail(WS_IS_SERVER(self));
+  g_return_if_fail(WS_IS_SERVER(self) && (self->disposed || ws_server_is_ours(self)));
   GDestroyNotify former_destroy = self->handler_destroy;
   gpointer former_data = self->handler_data;
   self->handler = handler;
@@ -127,7 +127,7 @@ void ws_server_set_message_handler(WsServer *self, WsMessageHandler handler, gpo
 }
 
 void ws_server_set_paused(WsServer *self, gboolean paused) {
-  g_return_if_fail(WS_IS_SERVER(self));
+  g_return_if_fail(WS_IS_SERVER(self) && (self->disposed || ws_server_is_ours(self)));
   if (self->paused == (bool)paused)
     return;
   self->paused = paused;
@@ -139,7 +139,7 @@ void ws_server_set_paused(WsServer *self, gboolean paused) {
 }
 
 void ws_server_set_lend_binary(WsServer *self, gboolean lend) {
-  g_return_if_fail(WS_IS_SERVER(self));
+  g_return_if_fail(WS_IS_SERVER(self) && (self->disposed || ws_server_is_ours(self)));
   if (self->lends_binary == (bool)lend)
     return;
   self->lends_binary = lend;
@@ -154,7 +154,7 @@ gboolean ws_server_get_lend_binary(WsServer *self) {
 }
 
 void ws_server_set_restart(WsServer *self, gboolean restart) {
-  g_return_if_fail(WS_IS_SERVER(self));
+  g_return_if_fail(WS_IS_SERVER(self) && (self->disposed || ws_server_is_ours(self)));
   if (self->restarts == (bool)restart)
     return;
   self->restarts = restart;

@@ -260,6 +260,7 @@ static const struct ws_delivery_class delivery_class = {
 struct ws_delivery *ws_signal_delivery_new(WsServer *server) {
   struct signal_delivery *delivery = g_rc_box_new0(struct signal_delivery);
   delivery->base.class = &delivery_class;
+  delivery->base.context = server->context;
   delivery->server = server;
   g_queue_init(&delivery->ready);
   g_queue_init(&delivery->held_back);

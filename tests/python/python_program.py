@@ -37,8 +37,8 @@ class Program:
         self._reader = threading.Thread(target=lambda: self.complaints.extend(self.process.stderr), daemon=True)
         self._reader.start()
 
-    def line(self) -> list | str:
-        ended = threading.Timer(STEP, self.process.kill)
+    def line(self, seconds: float = STEP) -> list | str:
+        ended = threading.Timer(seconds, self.process.kill)
         ended.start()
         line = self.process.stdout.readline()
         ended.cancel()

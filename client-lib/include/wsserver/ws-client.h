@@ -40,7 +40,9 @@ G_DECLARE_FINAL_TYPE(WsClient, ws_client, WS, CLIENT, GObject)
  * It connects once, talks, closes, and may connect again. Sending never blocks and loses nothing: what is sent leaves when control returns to the main loop; when
  * too much waits for the server, sending fails with %WS_ERROR_WOULD_BLOCK until [signal@Client::drained].
  *
- * A client belongs to the thread that created it: its signals are emitted in that thread's default main context, and its functions are called there.
+ * A client belongs to the thread that created it: its signals are emitted in that thread's default main context, and its functions are called there:
+ * while its main loop runs in
+ * one thread, starting, stopping, connecting and closing in another do nothing but warn (g_return_if_fail()).
  */
 
 /**

@@ -50,7 +50,8 @@ G_DECLARE_FINAL_TYPE(WsServer, ws_server, WS, SERVER, GObject)
  * Flow control: while a signal handler runs, or the main loop does, no event is lost; peers wait. See [method@Server.set_paused].
  *
  * A server belongs to the thread that created it: its signals are emitted in that thread's default main context, and its functions, and those of its
- * connections, are called there.
+ * connections, are called there: while its main loop runs in
+ * one thread, starting, stopping, connecting and closing in another do nothing but warn (g_return_if_fail()).
  */
 
 /**
