@@ -18,10 +18,18 @@ struct wsd_handover {
   int former;                 /* our old channel, kept open until the worker has let go of it; -1: there was none */
 };
 
-static bool make_channel(struct wsd_app_channel *worker, struct wsd_app_channel *app, bool shared,
-                         struct wsd_call *call) {
-  if (wsd_app_channel_open(worker, app, shared))
-    return true;
+/* The one before is over: the app would not ask for another otherwise. */
+static bool make_channel(struct wsd_server *server, struct wsd_app_channel *worker, struct wsd_app_channel *app,
+                         bool shared, struct wsd_call *call) {
+  wsd_lent_arenas_empty(&server->lent);
+  if (wsd_app_channel_open(worker, app, shared)) {
+    if (wsd_lent_arenas_note(&server->lent, worker, app))
+      return true;
+    int error = errno;
+    wsd_app_channel_close(worker);
+    wsd_app_channel_close(app);
+    errno = error;
+  }
   wsd_call_fail(call, WSD_ERROR_FAILED, "cannot open a channel: %s; try again later", g_strerror(errno));
   return false;
 }
@@ -115,7 +123,7 @@ static void on_attached(void *user, const struct wsc_control_record *record) {
 static void hand_over(struct wsd_server *server, struct wsd_call *call, bool shared) {
   struct wsd_app_channel worker, app;
   int former = -1;
-  if (!make_channel(&worker, &app, shared, call))
+  if (!make_channel(server, &worker, &app, shared, call))
     return;
   if (!server->by_channel && (former = wsd_traffic_hand_over(server->traffic)) < 0) {
     wsd_app_channel_close(&worker);
@@ -135,7 +143,7 @@ static void hand_over(struct wsd_server *server, struct wsd_call *call, bool sha
 /* For the next worker that starts. */
 static void wait_for_worker(struct wsd_server *server, struct wsd_call *call, bool shared) {
   struct wsd_app_channel worker, app;
-  if (!make_channel(&worker, &app, shared, call))
+  if (!make_channel(server, &worker, &app, shared, call))
     return;
   server->by_channel = server->channel_open = true;
   keep_channel(server, &worker);

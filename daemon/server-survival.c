@@ -141,6 +141,7 @@ void wsd_server_let_go(struct wsd_server *server) {
     close(server->vault); /* kept on, and so is the one before it where the state names that */
   server->vault = -1;
   wsd_app_channel_close(&server->app_channel);
+  wsd_lent_arenas_forget(&server->lent); /* still in use */
   wsd_server_cancel_handover(server, text);
   wsd_server_cancel_replacement(server, text);
   g_clear_pointer(&server->preparation, wsd_preparation_free);

@@ -156,3 +156,39 @@ def test_it_outlives_the_daemon(managed, new_app, open_shared, way, runs):
         server.start(serverIP="127.0.0.1")
         peer = Peer(server.port)
     echo_once(channel, peer, octets(LARGE, 2))
+
+
+def blocks(descriptor: int) -> int:
+    return os.fstat(descriptor).st_blocks
+
+
+@pytest.fixture
+def left(app, open_shared):
+    """A server that has stopped, and a channel of its whose arenas are full of what the worker wrote and read."""
+    server = app.create_server()
+    channel = open_shared(server)
+    server.start(serverIP="127.0.0.1")
+    peer = Peer(server.port)
+    peer.send_message(octets(1 << 20))
+    record = channel.wait_for(cc.SHARED_MESSAGE)
+    channel.send_shared(record.connection, octets(1 << 20))
+    assert len(peer.read_message()) == 1 << 20
+    server.stop()
+    channel.wait_for_end()
+    assert channel.payload(record) == octets(1 << 20), "what came before the end is there to be read"
+    assert blocks(channel.events_fd) > 0 and blocks(channel.commands_fd) > 0
+    return server, channel
+
+
+@pytest.mark.parametrize("method", ["OpenChannel", "OpenSharedChannel"])
+def test_an_app_that_keeps_its_old_arenas_keeps_no_memory(left, method):
+    server, channel = left
+    for descriptor in server.call_later(method).message().fds:
+        os.close(descriptor)
+    assert blocks(channel.events_fd) == blocks(channel.commands_fd) == 0
+
+
+def test_a_server_that_is_released_leaves_no_memory_to_its_app(left):
+    server, channel = left
+    server.release()
+    until(lambda: blocks(channel.events_fd) == blocks(channel.commands_fd) == 0, what="the arenas to be emptied")
