@@ -37,6 +37,7 @@ struct ws_channel *ws_channel_new_shared(int fd, int in, int out, const struct w
   close(in);
   close(out);
   if (memory == NULL) {
+    shutdown(fd, SHUT_RDWR); /* whoever brought it may have it still, and the service has to know */
     close(fd);
     return NULL;
   }

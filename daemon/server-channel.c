@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <gio/gunixfdlist.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -153,7 +154,17 @@ static void wait_for_worker(struct wsd_server *server, struct wsd_call *call, bo
   wsd_keeper_commit(server->service->keeper, on_kept, handover);
 }
 
+/* An app that cannot use the channel it got, for want of room to map the arenas, asks for another before any worker has seen that it closed the first. */
+static void drop_closed_channel(struct wsd_server *server) {
+  struct pollfd end = {.fd = server->app_channel.fds[WSD_CHANNEL_SOCKET]};
+  if (end.fd < 0 || server->handover || poll(&end, 1, 0) != 1 || !(end.revents & POLLHUP))
+    return;
+  wsd_server_drop_app_channel(server);
+  server->channel_open = false;
+}
+
 static void open_channel(struct wsd_server *server, struct wsd_call *call, bool shared) {
+  drop_closed_channel(server);
   const struct wsd_worker *worker = server->state == WSD_SERVER_RUNNING ? wsd_server_worker(server) : NULL;
   if (server->state == WSD_SERVER_STARTING || server->state == WSD_SERVER_STOPPING)
     wsd_call_fail(call, WSD_ERROR_NOT_RUNNING, "the server is %s; call again when it is not",

@@ -7,6 +7,7 @@
 #include "tests/client-lib/system-calls.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -221,10 +222,15 @@ static void assert_no_channel(int in, int out) {
   static const struct ws_channel_events nothing;
   int ends[2];
   g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), ==, 0);
+  int copy = dup(ends[0]); /* as the reply that brought it holds for a while */
   g_assert_null(ws_channel_new_shared(ends[0], in, out, &nothing, NULL));
   g_assert_cmpint(fcntl(ends[0], F_GETFD), <, 0); /* all three were taken over */
   g_assert_cmpint(fcntl(in, F_GETFD), <, 0);
   g_assert_cmpint(fcntl(out, F_GETFD), <, 0);
+  struct pollfd other = {.fd = ends[1]};
+  g_assert_cmpint(poll(&other, 1, 0), ==, 1); /* told at once, so that another can be asked for */
+  g_assert_true(other.revents & POLLHUP);
+  close(copy);
   close(ends[1]);
 }
 

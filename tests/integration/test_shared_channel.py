@@ -192,3 +192,20 @@ def test_a_server_that_is_released_leaves_no_memory_to_its_app(left):
     server, channel = left
     server.release()
     until(lambda: blocks(channel.events_fd) == blocks(channel.commands_fd) == 0, what="the arenas to be emptied")
+
+
+@pytest.mark.parametrize("method", ["OpenChannel", "OpenSharedChannel"])
+def test_a_channel_that_the_app_has_closed_before_the_start_is_in_nobodys_way(app, method):
+    """An app that cannot map the arenas goes on without."""
+    server = app.create_server()
+    for former in server.call_later("OpenSharedChannel").message().fds:
+        os.close(former)
+    fds = server.call_later(method).message().fds
+    server.start(serverIP="127.0.0.1")
+    channel = cc.Channel(socket.socket(fileno=fds[0]))
+    assert channel.wait_for(cc.WELCOME) and channel.welcome["version"] == len(fds) // 2 + 1
+    server.stop()
+    channel.wait_for_end()
+    for descriptor in fds[1:]:
+        os.close(descriptor)
+    channel.sock.close()
