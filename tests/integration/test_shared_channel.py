@@ -209,3 +209,23 @@ def test_a_channel_that_the_app_has_closed_before_the_start_is_in_nobodys_way(ap
     for descriptor in fds[1:]:
         os.close(descriptor)
     channel.sock.close()
+
+
+@pytest.mark.parametrize("method", ["OpenChannel", "OpenSharedChannel"])
+def test_a_worker_that_died_while_the_daemon_was_away_ended_its_channel(managed, new_app, method):
+    server = new_app(managed).create_server()
+    fds = server.call_later(method).message().fds
+    server.start(serverIP="127.0.0.1")
+    [worker] = managed.workers()
+    managed.manager.kill()
+    os.kill(worker, 9)
+    managed.manager.wait_for(lambda: len(managed.manager.hung_up) > 0, what="the store to notice")
+    managed.manager.start()
+    server.wait("Error")
+    assert server.get("State") == "running" and server.get("ChannelOpen") is False
+    fds += server.call_later(method).message().fds
+    channel = cc.Channel(socket.socket(fileno=os.dup(fds[len(fds) // 2])))
+    channel.wait_for(cc.WELCOME)
+    channel.sock.close()
+    for descriptor in fds:
+        os.close(descriptor)
