@@ -67,6 +67,37 @@ static void test_messages_come(void) {
   stage_end(&stage);
 }
 
+static void count_message(struct stage *stage, const struct stage_event *event) {
+  guint *count = stage->user;
+  *count += event->kind == STAGE_MESSAGE;
+}
+
+/* It is not honest, and must not keep the app from everything else. */
+static void test_the_same_again_and_again(void) {
+  struct stage stage;
+  g_autofree uint8_t *octets = stage_octets(LARGE, 1);
+  const struct wsc_header header = {.type = WSC_SHARED_MESSAGE, .connection = stage_id(1)};
+  guint count = 0, dispatches = 0;
+  stage_begin_shared(&stage, 1, ARENA);
+  stage.hook = count_message;
+  stage.user = &count;
+  stage_say_shared(&stage, 1, false, octets, LARGE);
+  uint8_t body[WSC_SHARED_SIZE];
+  wsc_shared_encode(&(struct wsc_shared){.length = LARGE}, body);
+  for (int i = 1; i < 100; i++)
+    stage_say(&stage, header, body, sizeof body);
+  stage_deliver(&stage);
+  for (; count < 100 && dispatches < 100; dispatches++) {
+    guint before = count;
+    g_assert_cmpint(ws_channel_dispatch(stage.channel), ==, WS_CHANNEL_OPEN);
+    g_assert_cmpuint(count - before, <=, ARENA / LARGE + 1);
+    g_assert_true(count == 100 || (ws_channel_get_poll_events(stage.channel) & POLLOUT)); /* it goes on by itself */
+  }
+  g_assert_cmpuint(count, ==, 100);
+  stage_forget(&stage);
+  stage_end(&stage);
+}
+
 static void test_many_in_one_turn(void) {
   struct stage stage;
   g_autofree uint8_t *octets = stage_octets(WSC_SHARED_MIN, 1);
@@ -268,6 +299,7 @@ int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/shared/messages-come-and-cannot-change-unless-they-are-lent", test_messages_come);
   g_test_add_func("/shared/many-in-one-turn-are-all-released", test_many_in_one_turn);
+  g_test_add_func("/shared/the-same-again-and-again-leaves-turns-to-others", test_the_same_again_and_again);
   g_test_add_func("/shared/a-paused-app-gets-it-later", test_a_paused_app_releases_what_it_had);
   g_test_add_func("/shared/the-channel-may-be-freed-inside-of-a-message", test_freeing_inside_of_a_message);
   g_test_add_func("/shared/messages-leave", test_messages_leave);
