@@ -88,6 +88,7 @@ const char *ws_channel_take_shared(struct ws_channel *channel, struct ws_channel
   if (data == NULL)
     return "a message that lies beyond the shared memory";
   size_t length = (size_t)where.length;
+  memory->taken += length;
   if (text || !memory->lends)
     data = copy_of(memory, data, length);
   if (data == NULL)
@@ -105,6 +106,10 @@ const char *ws_channel_take_shared(struct ws_channel *channel, struct ws_channel
     return "no memory for a release";
   (void)wsc_releases_add(&memory->done, where.offset);
   return NULL;
+}
+
+bool ws_channel_has_taken_enough(const struct ws_channel *channel) {
+  return channel->memory != NULL && channel->memory->taken >= channel->memory->in.size;
 }
 
 bool ws_channel_tell_done(struct ws_channel *channel) {

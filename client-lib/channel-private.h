@@ -23,7 +23,8 @@ struct ws_channel_memory {
   struct wsc_releases done; /* of `in` */
   uint8_t *copy;            /* of the last message: what the app looks at cannot change. NULL: none */
   size_t capacity;
-  bool lends; /* binary messages go to the app from where they lie */
+  size_t taken; /* octets of messages in this dispatch */
+  bool lends;   /* binary messages go to the app from where they lie */
 };
 
 struct ws_channel {
@@ -101,6 +102,9 @@ void ws_channel_memory_free(struct ws_channel_memory *memory);
 /* Handles SHARED_MESSAGE: NULL, or what is wrong. */
 const char *ws_channel_take_shared(struct ws_channel *channel, struct ws_channel_peer *peer,
                                    const struct wsc_record *record);
+/* Whether the rest waits for the next dispatch: a few octets of the stream can name much of the memory, and the same again and again. An honest
+ * worker hardly gets there, since nothing is given back within a dispatch. Also for a channel without memory. */
+bool ws_channel_has_taken_enough(const struct ws_channel *channel);
 const char *ws_channel_take_released(struct ws_channel *channel, const struct wsc_record *record);
 /* Sends a message through the memory; false where it has no room: it goes through the stream. */
 bool ws_channel_put_shared(struct ws_channel *channel, const struct wsc_header *header, const void *payload);

@@ -37,6 +37,7 @@ struct ws_channel *ws_channel_new_shared(int fd, int in, int out, const struct w
   close(in);
   close(out);
   if (memory == NULL) {
+    shutdown(fd, SHUT_RDWR); /* whoever brought it may have it still, and the service has to know */
     close(fd);
     return NULL;
   }
@@ -413,7 +414,7 @@ static void take_records(struct ws_channel *channel) {
   struct wsc_record record;
   channel->half_read = false;
   while (channel->state == WS_CHANNEL_OPEN) {
-    if (!may_read(channel)) {
+    if (!may_read(channel) || ws_channel_has_taken_enough(channel)) {
       channel->half_read = true;
       return;
     }
@@ -507,9 +508,11 @@ enum ws_channel_state ws_channel_dispatch(struct ws_channel *channel) {
   if (channel->dispatching || channel->state != WS_CHANNEL_OPEN)
     return channel->state;
   channel->dispatching = true;
+  if (channel->memory != NULL)
+    channel->memory->taken = 0;
   if (channel->half_read)
     take_records(channel);
-  if (channel->state == WS_CHANNEL_OPEN && may_read(channel))
+  if (channel->state == WS_CHANNEL_OPEN && may_read(channel) && !channel->half_read)
     read_once(channel);
   if (channel->state == WS_CHANNEL_OPEN)
     ws_channel_write(channel);

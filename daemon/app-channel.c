@@ -78,6 +78,44 @@ void wsd_app_channel_close(struct wsd_app_channel *channel) {
   *channel = WSD_NO_CHANNEL;
 }
 
+static int duplicate(int fd) {
+  return fcntl(fd, F_DUPFD_CLOEXEC, 0);
+}
+
+bool wsd_lent_arenas_note(struct wsd_lent_arenas *lent, const struct wsd_app_channel *worker,
+                          const struct wsd_app_channel *app) {
+  *lent = WSD_NO_ARENAS;
+  if (!wsd_app_channel_is_shared(worker))
+    return true;
+  lent->events = duplicate(worker->fds[WSD_CHANNEL_EVENTS]);
+  lent->commands = duplicate(app->fds[WSD_CHANNEL_COMMANDS]);
+  if (lent->events >= 0 && lent->commands >= 0)
+    return true;
+  int error = errno;
+  wsd_lent_arenas_forget(lent);
+  errno = error;
+  return false;
+}
+
+static void empty(int fd) {
+  if (fd >= 0)
+    (void)fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, WSC_ARENA_SIZE);
+}
+
+void wsd_lent_arenas_empty(struct wsd_lent_arenas *lent) {
+  empty(lent->events);
+  empty(lent->commands);
+  wsd_lent_arenas_forget(lent);
+}
+
+void wsd_lent_arenas_forget(struct wsd_lent_arenas *lent) {
+  if (lent->events >= 0)
+    close(lent->events);
+  if (lent->commands >= 0)
+    close(lent->commands);
+  *lent = WSD_NO_ARENAS;
+}
+
 static int socket_option(int fd, int option) {
   int value = -1;
   socklen_t length = sizeof value;

@@ -37,6 +37,20 @@ static inline unsigned wsd_app_channel_count(const struct wsd_app_channel *chann
 bool wsd_app_channel_open(struct wsd_app_channel *worker, struct wsd_app_channel *app, bool shared);
 /* Closes what is there. */
 void wsd_app_channel_close(struct wsd_app_channel *channel);
+/* The arenas of a channel that was handed out, open for writing. An app that holds on to an arena holds the memory in it, which may count as ours; so
+ * they are emptied when the app goes on to its next channel. */
+struct wsd_lent_arenas {
+  int events, commands; /* -1: none */
+};
+
+#define WSD_NO_ARENAS ((struct wsd_lent_arenas){-1, -1})
+
+/* Those of the channel that these are the two sides of, if it has any. False without descriptors. */
+bool wsd_lent_arenas_note(struct wsd_lent_arenas *lent, const struct wsd_app_channel *worker,
+                          const struct wsd_app_channel *app);
+/* Takes their memory away from whoever still has them, and forgets them. */
+void wsd_lent_arenas_empty(struct wsd_lent_arenas *lent);
+void wsd_lent_arenas_forget(struct wsd_lent_arenas *lent);
 /* Under which names the parts of the worker's side are kept. */
 extern const char *const wsd_app_channel_kinds[WSD_CHANNEL_PARTS];
 /* What is wrong with a descriptor that is said to be that part of the worker's side; NULL: nothing. */

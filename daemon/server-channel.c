@@ -6,6 +6,7 @@
 
 #include <errno.h>
 #include <gio/gunixfdlist.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -18,10 +19,18 @@ struct wsd_handover {
   int former;                 /* our old channel, kept open until the worker has let go of it; -1: there was none */
 };
 
-static bool make_channel(struct wsd_app_channel *worker, struct wsd_app_channel *app, bool shared,
-                         struct wsd_call *call) {
-  if (wsd_app_channel_open(worker, app, shared))
-    return true;
+/* The one before is over: the app would not ask for another otherwise. */
+static bool make_channel(struct wsd_server *server, struct wsd_app_channel *worker, struct wsd_app_channel *app,
+                         bool shared, struct wsd_call *call) {
+  wsd_lent_arenas_empty(&server->lent);
+  if (wsd_app_channel_open(worker, app, shared)) {
+    if (wsd_lent_arenas_note(&server->lent, worker, app))
+      return true;
+    int error = errno;
+    wsd_app_channel_close(worker);
+    wsd_app_channel_close(app);
+    errno = error;
+  }
   wsd_call_fail(call, WSD_ERROR_FAILED, "cannot open a channel: %s; try again later", g_strerror(errno));
   return false;
 }
@@ -115,7 +124,7 @@ static void on_attached(void *user, const struct wsc_control_record *record) {
 static void hand_over(struct wsd_server *server, struct wsd_call *call, bool shared) {
   struct wsd_app_channel worker, app;
   int former = -1;
-  if (!make_channel(&worker, &app, shared, call))
+  if (!make_channel(server, &worker, &app, shared, call))
     return;
   if (!server->by_channel && (former = wsd_traffic_hand_over(server->traffic)) < 0) {
     wsd_app_channel_close(&worker);
@@ -135,7 +144,7 @@ static void hand_over(struct wsd_server *server, struct wsd_call *call, bool sha
 /* For the next worker that starts. */
 static void wait_for_worker(struct wsd_server *server, struct wsd_call *call, bool shared) {
   struct wsd_app_channel worker, app;
-  if (!make_channel(&worker, &app, shared, call))
+  if (!make_channel(server, &worker, &app, shared, call))
     return;
   server->by_channel = server->channel_open = true;
   keep_channel(server, &worker);
@@ -145,7 +154,17 @@ static void wait_for_worker(struct wsd_server *server, struct wsd_call *call, bo
   wsd_keeper_commit(server->service->keeper, on_kept, handover);
 }
 
+/* An app that cannot use the channel it got, for want of room to map the arenas, asks for another before any worker has seen that it closed the first. */
+static void drop_closed_channel(struct wsd_server *server) {
+  struct pollfd end = {.fd = server->app_channel.fds[WSD_CHANNEL_SOCKET]};
+  if (end.fd < 0 || server->handover || poll(&end, 1, 0) != 1 || !(end.revents & POLLHUP))
+    return;
+  wsd_server_drop_app_channel(server);
+  server->channel_open = false;
+}
+
 static void open_channel(struct wsd_server *server, struct wsd_call *call, bool shared) {
+  drop_closed_channel(server);
   const struct wsd_worker *worker = server->state == WSD_SERVER_RUNNING ? wsd_server_worker(server) : NULL;
   if (server->state == WSD_SERVER_STARTING || server->state == WSD_SERVER_STOPPING)
     wsd_call_fail(call, WSD_ERROR_NOT_RUNNING, "the server is %s; call again when it is not",

@@ -27,6 +27,7 @@ struct wsd_server {
   bool by_channel;                    /* this run, or the next one, goes past the bus: no event signals, no Send */
   bool channel_open;                  /* the app has its end, as far as we know */
   struct wsd_app_channel app_channel; /* the worker's side of it while no worker has it */
+  struct wsd_lent_arenas lent;        /* of the last channel that the app opened */
   struct wsd_handover *handover;      /* an OpenChannel under way */
   int listener;                       /* -1: none */
   struct wsd_worker *worker;

@@ -44,6 +44,7 @@ static bool renew_listener(struct wsd_server *server) {
 /* Its connections were known to it alone, so there is no Closed for each of them. */
 static void replace_worker(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int pidfd) {
   bool listens = !is_alive(control, pidfd) || renew_listener(server);
+  server->channel_open = wsd_app_channel_is_there(&server->app_channel); /* one that it had has ended with it */
   if (control >= 0)
     close(control); /* kept no longer either, below: it says 1001 to its peers and leaves */
   if (pidfd >= 0)
@@ -141,6 +142,7 @@ void wsd_server_let_go(struct wsd_server *server) {
     close(server->vault); /* kept on, and so is the one before it where the state names that */
   server->vault = -1;
   wsd_app_channel_close(&server->app_channel);
+  wsd_lent_arenas_forget(&server->lent); /* still in use */
   wsd_server_cancel_handover(server, text);
   wsd_server_cancel_replacement(server, text);
   g_clear_pointer(&server->preparation, wsd_preparation_free);

@@ -24,6 +24,7 @@ struct wsd_server *wsd_server_new(struct wsd_service *service, struct wsd_app *a
   server->path = g_strdup_printf(WSD_SERVERS_PATH "/%" G_GUINT64_FORMAT, number);
   server->listener = server->worker_channel = server->vault = -1;
   server->app_channel = WSD_NO_CHANNEL;
+  server->lent = WSD_NO_ARENAS;
   server->traffic = wsd_traffic_new(app->delivery, server->path, &traffic_events, server);
   server->query = wsd_query_new();
   server->stop_calls = g_ptr_array_new();
@@ -47,6 +48,7 @@ void wsd_server_unref(struct wsd_server *server) {
   if (server->vault >= 0)
     close(server->vault);
   wsd_app_channel_close(&server->app_channel);
+  wsd_lent_arenas_empty(&server->lent);
   wsd_start_options_clear(&server->options);
   wsd_start_options_clear(&server->wanted);
   g_ptr_array_unref(server->stop_calls);

@@ -545,6 +545,11 @@ void wsw_channel_attach(struct wsw_server *server, int fd, const struct wsw_chan
   if (channel->watch.fd >= 0)
     drain(server);
   let_go(server);
+  if (channel->shared) { /* without memory to leave it: peers' octets are still there, and the process ends */
+    wsw_shared_free(terms->shared);
+    close(fd);
+    return;
+  }
   channel->watch.fd = fd;
   channel->acknowledged = terms->acknowledged;
   channel->handled = channel->store.acknowledged;

@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-static void free_shared(struct wsw_shared *shared) {
+void wsw_shared_free(struct wsw_shared *shared) {
+  if (!shared)
+    return;
   wsc_arena_unmap(&shared->events);
   wsc_arena_view_unmap(&shared->commands);
   free(shared);
@@ -20,8 +22,7 @@ struct wsw_shared *wsw_shared_new(int events, int commands, size_t size) {
   struct wsw_shared *shared = calloc(1, sizeof *shared);
   if (shared && wsc_arena_map(&shared->events, events, size) && wsc_arena_view_map(&shared->commands, commands, size))
     return shared;
-  if (shared)
-    free_shared(shared);
+  wsw_shared_free(shared);
   return NULL;
 }
 
@@ -80,7 +81,7 @@ void wsw_shared_leave(struct wsw_server *server) {
       return; /* and what is mapped goes with the process */
     }
   server->channel.shared = NULL;
-  free_shared(shared);
+  wsw_shared_free(shared);
 }
 
 /* --- Messages of peers --- */

@@ -23,6 +23,8 @@ struct wsw_shared {
 
 /* The descriptors stay the caller's. NULL without memory, or where they cannot be mapped. */
 struct wsw_shared *wsw_shared_new(int events, int commands, size_t size);
+/* Only for one that no channel has had. NULL is fine. */
+void wsw_shared_free(struct wsw_shared *shared);
 /* The channel is over: what peers have sent in part moves elsewhere, and the memory goes. Does nothing where there is none. */
 void wsw_shared_leave(struct wsw_server *server);
 

@@ -7,6 +7,7 @@
 #include "tests/client-lib/system-calls.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/socket.h>
@@ -63,6 +64,37 @@ static void test_messages_come(void) {
   g_assert_false(is_lent(&stage, true, false));
   g_assert_false(is_lent(&stage, true, true)); /* text was checked, so it is not lent */
   g_assert_true(is_lent(&stage, false, true));
+  stage_end(&stage);
+}
+
+static void count_message(struct stage *stage, const struct stage_event *event) {
+  guint *count = stage->user;
+  *count += event->kind == STAGE_MESSAGE;
+}
+
+/* It is not honest, and must not keep the app from everything else. */
+static void test_the_same_again_and_again(void) {
+  struct stage stage;
+  g_autofree uint8_t *octets = stage_octets(LARGE, 1);
+  const struct wsc_header header = {.type = WSC_SHARED_MESSAGE, .connection = stage_id(1)};
+  guint count = 0, dispatches = 0;
+  stage_begin_shared(&stage, 1, ARENA);
+  stage.hook = count_message;
+  stage.user = &count;
+  stage_say_shared(&stage, 1, false, octets, LARGE);
+  uint8_t body[WSC_SHARED_SIZE];
+  wsc_shared_encode(&(struct wsc_shared){.length = LARGE}, body);
+  for (int i = 1; i < 100; i++)
+    stage_say(&stage, header, body, sizeof body);
+  stage_deliver(&stage);
+  for (; count < 100 && dispatches < 100; dispatches++) {
+    guint before = count;
+    g_assert_cmpint(ws_channel_dispatch(stage.channel), ==, WS_CHANNEL_OPEN);
+    g_assert_cmpuint(count - before, <=, ARENA / LARGE + 1);
+    g_assert_true(count == 100 || (ws_channel_get_poll_events(stage.channel) & POLLOUT)); /* it goes on by itself */
+  }
+  g_assert_cmpuint(count, ==, 100);
+  stage_forget(&stage);
   stage_end(&stage);
 }
 
@@ -221,10 +253,15 @@ static void assert_no_channel(int in, int out) {
   static const struct ws_channel_events nothing;
   int ends[2];
   g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), ==, 0);
+  int copy = dup(ends[0]); /* as the reply that brought it holds for a while */
   g_assert_null(ws_channel_new_shared(ends[0], in, out, &nothing, NULL));
   g_assert_cmpint(fcntl(ends[0], F_GETFD), <, 0); /* all three were taken over */
   g_assert_cmpint(fcntl(in, F_GETFD), <, 0);
   g_assert_cmpint(fcntl(out, F_GETFD), <, 0);
+  struct pollfd other = {.fd = ends[1]};
+  g_assert_cmpint(poll(&other, 1, 0), ==, 1); /* told at once, so that another can be asked for */
+  g_assert_true(other.revents & POLLHUP);
+  close(copy);
   close(ends[1]);
 }
 
@@ -262,6 +299,7 @@ int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/shared/messages-come-and-cannot-change-unless-they-are-lent", test_messages_come);
   g_test_add_func("/shared/many-in-one-turn-are-all-released", test_many_in_one_turn);
+  g_test_add_func("/shared/the-same-again-and-again-leaves-turns-to-others", test_the_same_again_and_again);
   g_test_add_func("/shared/a-paused-app-gets-it-later", test_a_paused_app_releases_what_it_had);
   g_test_add_func("/shared/the-channel-may-be-freed-inside-of-a-message", test_freeing_inside_of_a_message);
   g_test_add_func("/shared/messages-leave", test_messages_leave);

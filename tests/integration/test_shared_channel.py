@@ -156,3 +156,76 @@ def test_it_outlives_the_daemon(managed, new_app, open_shared, way, runs):
         server.start(serverIP="127.0.0.1")
         peer = Peer(server.port)
     echo_once(channel, peer, octets(LARGE, 2))
+
+
+def blocks(descriptor: int) -> int:
+    return os.fstat(descriptor).st_blocks
+
+
+@pytest.fixture
+def left(app, open_shared):
+    """A server that has stopped, and a channel of its whose arenas are full of what the worker wrote and read."""
+    server = app.create_server()
+    channel = open_shared(server)
+    server.start(serverIP="127.0.0.1")
+    peer = Peer(server.port)
+    peer.send_message(octets(1 << 20))
+    record = channel.wait_for(cc.SHARED_MESSAGE)
+    channel.send_shared(record.connection, octets(1 << 20))
+    assert len(peer.read_message()) == 1 << 20
+    server.stop()
+    channel.wait_for_end()
+    assert channel.payload(record) == octets(1 << 20), "what came before the end is there to be read"
+    assert blocks(channel.events_fd) > 0 and blocks(channel.commands_fd) > 0
+    return server, channel
+
+
+@pytest.mark.parametrize("method", ["OpenChannel", "OpenSharedChannel"])
+def test_an_app_that_keeps_its_old_arenas_keeps_no_memory(left, method):
+    server, channel = left
+    for descriptor in server.call_later(method).message().fds:
+        os.close(descriptor)
+    assert blocks(channel.events_fd) == blocks(channel.commands_fd) == 0
+
+
+def test_a_server_that_is_released_leaves_no_memory_to_its_app(left):
+    server, channel = left
+    server.release()
+    until(lambda: blocks(channel.events_fd) == blocks(channel.commands_fd) == 0, what="the arenas to be emptied")
+
+
+@pytest.mark.parametrize("method", ["OpenChannel", "OpenSharedChannel"])
+def test_a_channel_that_the_app_has_closed_before_the_start_is_in_nobodys_way(app, method):
+    """An app that cannot map the arenas goes on without."""
+    server = app.create_server()
+    for former in server.call_later("OpenSharedChannel").message().fds:
+        os.close(former)
+    fds = server.call_later(method).message().fds
+    server.start(serverIP="127.0.0.1")
+    channel = cc.Channel(socket.socket(fileno=fds[0]))
+    assert channel.wait_for(cc.WELCOME) and channel.welcome["version"] == len(fds) // 2 + 1
+    server.stop()
+    channel.wait_for_end()
+    for descriptor in fds[1:]:
+        os.close(descriptor)
+    channel.sock.close()
+
+
+@pytest.mark.parametrize("method", ["OpenChannel", "OpenSharedChannel"])
+def test_a_worker_that_died_while_the_daemon_was_away_ended_its_channel(managed, new_app, method):
+    server = new_app(managed).create_server()
+    fds = server.call_later(method).message().fds
+    server.start(serverIP="127.0.0.1")
+    [worker] = managed.workers()
+    managed.manager.kill()
+    os.kill(worker, 9)
+    managed.manager.wait_for(lambda: len(managed.manager.hung_up) > 0, what="the store to notice")
+    managed.manager.start()
+    server.wait("Error")
+    assert server.get("State") == "running" and server.get("ChannelOpen") is False
+    fds += server.call_later(method).message().fds
+    channel = cc.Channel(socket.socket(fileno=os.dup(fds[len(fds) // 2])))
+    channel.wait_for(cc.WELCOME)
+    channel.sock.close()
+    for descriptor in fds:
+        os.close(descriptor)

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/mman.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -20,10 +21,12 @@ static struct wsw_server *crowded; /* the app side falls behind whenever a peer 
 ssize_t __real_send(int fd, const void *octets, size_t length, int flags);
 ssize_t __real_sendmsg(int fd, const struct msghdr *message, int flags);
 int __real_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+void *__real_malloc(size_t size);
 void *__real_realloc(void *block, size_t size);
 ssize_t __wrap_send(int fd, const void *octets, size_t length, int flags);
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags);
 int __wrap_epoll_ctl(int epoll, int operation, int fd, struct epoll_event *event);
+void *__wrap_malloc(size_t size);
 void *__wrap_realloc(void *block, size_t size);
 
 static bool is_refused(int fd) {
@@ -39,6 +42,10 @@ ssize_t __wrap_send(int fd, const void *octets, size_t length, int flags) {
 
 ssize_t __wrap_sendmsg(int fd, const struct msghdr *message, int flags) {
   return is_refused(fd) ? -1 : __real_sendmsg(fd, message, flags);
+}
+
+void *__wrap_malloc(size_t size) {
+  return without_memory ? NULL : __real_malloc(size);
 }
 
 void *__wrap_realloc(void *block, size_t size) {
@@ -144,6 +151,44 @@ static void a_large_message_without_its_header_is_not_written(void) {
   fixture_free(fixture);
 }
 
+static struct wsw_shared *new_shared(void) {
+  int arena = memfd_create("arena", MFD_CLOEXEC);
+  g_assert_cmpint(ftruncate(arena, WSC_ARENA_SIZE), ==, 0);
+  struct wsw_shared *shared = wsw_shared_new(arena, arena, WSC_ARENA_SIZE);
+  g_assert_nonnull(shared);
+  close(arena);
+  return shared;
+}
+
+/* Returns the app side's end. */
+static int attach_shared(struct fixture *fixture, struct wsw_shared *shared) {
+  int ends[2];
+  g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends), ==, 0);
+  wsw_channel_attach(fixture->server, ends[0], &(struct wsw_channel_terms){.shared = shared});
+  return ends[1];
+}
+
+/* What peers have sent in part stays where it is, and must not be taken for something else. */
+static void no_memory_for_what_leaves_an_arena_ends_the_process_and_nothing_else(void) {
+  struct fixture *fixture = direct_fixture();
+  struct wsw_server *server = fixture->server;
+  int client = client_open(fixture, 0, NULL);
+  int former = attach_shared(fixture, new_shared());
+  client_write(fixture, client, "\x82\xFF\0\0\0\0\0\x10\0\0\0\0\0\0", 14);
+  for (unsigned i = 0; i < 16; i++)
+    client_write(fixture, client, (const uint8_t[16384]){0}, 16384);
+  g_assert_cmpuint(server->channel.shared->events.count, >, 0);
+  struct wsw_shared *other = new_shared();
+  without_memory = true;
+  int next = attach_shared(fixture, other);
+  without_memory = false;
+  g_assert_cmpint(server->exit_status, ==, WSW_EXIT_MEMORY);
+  close(client);
+  fixture_free(fixture);
+  close(former);
+  close(next);
+}
+
 static void reading_that_is_paused_while_it_begins_again_ends_nowhere_else(void) {
   struct fixture *fixture = direct_fixture();
   struct wsw_server *server = fixture->server;
@@ -203,6 +248,8 @@ int main(int count, char **arguments) {
   g_test_add_func("/channel/no-memory-in-the-kernel-loses-no-event", no_memory_in_the_kernel_loses_no_event);
   g_test_add_func("/channel/a-large-message-without-its-header-is-not-written",
                   a_large_message_without_its_header_is_not_written);
+  g_test_add_func("/channel/no-memory-for-what-leaves-an-arena-ends-the-process-and-nothing-else",
+                  no_memory_for_what_leaves_an_arena_ends_the_process_and_nothing_else);
   g_test_add_func("/channel/reading-that-is-paused-while-it-begins-again-ends-nowhere-else",
                   reading_that_is_paused_while_it_begins_again_ends_nowhere_else);
   g_test_add_func("/channel/credit-that-nobody-reads-does-not-grow-without-bound",
