@@ -423,7 +423,7 @@ def test_hundreds_of_mutilated_states_at_once_are_all_put_away(scene):
 # A store that is full
 
 
-@pytest.mark.parametrize("room", [8, 13, 14, 19, 20])
+@pytest.mark.parametrize("room", [10, 17, 18, 25, 26])
 def test_no_server_is_created_for_which_the_store_has_no_room(new_managed, new_app, room):
     service = new_managed(maximum=room, announce_maximum=True)
     app = new_app(service)
@@ -435,7 +435,7 @@ def test_no_server_is_created_for_which_the_store_has_no_room(new_managed, new_a
             servers.append((server, *server.join()))
     except DBusError as error:
         assert error.name.endswith(".LimitExceeded") and error.message, error
-    assert len(servers) == (room - 2) // 6
+    assert len(servers) == (room - 2) // 8
     service.manager.crash()
     service.manager.sync()
     assert service.manager.dropped == []
