@@ -283,5 +283,7 @@ wsserver.run(main())
     program.process.stdin.close()
     [memory, objects, descriptors], [later_memory, later_objects, later_descriptors] = program.line(STEP + cycles / 10)
     figure(f"memory of a program in Python after {cycles // 5} and {cycles} cycles, octets", (memory, later_memory))
-    assert later_descriptors <= descriptors + 1 and later_objects - objects < 200 and later_memory - memory < 4 << 20
+    assert later_descriptors <= descriptors + 1 and later_objects - objects < 200
+    # PyGObject 3.42 itself keeps some 260 octets of each asynchronous call, of whatever library
+    assert later_memory - memory < (4 << 20) + 1200 * cycles
 
