@@ -252,7 +252,8 @@ void wsw_channel_flush(struct wsw_server *server) {
 void wsw_channel_relieve(struct wsw_server *server) {
   const struct wsw_channel *channel = &server->channel;
   size_t shared = channel->shared ? channel->shared->unsaid : 0;
-  if (!channel->blocked && !channel->acknowledged && wsw_channel_output(channel) + shared >= WSW_CHANNEL_CORK)
+  bool enough = wsw_channel_output(channel) >= WSW_CHANNEL_CORK || shared >= WSW_SHARED_CORK;
+  if (enough && !channel->blocked && !channel->acknowledged)
     wsw_channel_flush(server);
 }
 

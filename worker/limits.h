@@ -4,13 +4,15 @@
 #pragma once
 
 /* One wake-up: enough to be fast, little enough to be fair. */
-#define WSW_READY_PER_WAKE 256  /* descriptors handled in one wake-up */
+#define WSW_READY_PER_WAKE                                                                                             \
+  64 /* descriptors handled in one wake-up: what they bring is still in the processor's cache when it is sent on */
 #define WSW_ACCEPTS_PER_WAKE 64 /* connections accepted in one wake-up */
 #define WSW_READS_PER_WAKE 4    /* reads of one peer, or of the channel, in one wake-up */
 #define WSW_RECEIVE_ROOM 65536  /* octets of one read of a peer: one buffer for the whole process */
 #define WSW_COMPRESSED_ROOM                                                                                            \
   4096u /* the same of a peer that compresses: octets that may have been a thousand times as many */
-#define WSW_CHANNEL_CORK (96u << 10) /* octets of events gathered before they are written within the wake-up */
+#define WSW_CHANNEL_CORK (32u << 10) /* octets of events gathered before they are written within the wake-up ... */
+#define WSW_SHARED_CORK (96u << 10)  /* ... or, where they are in shared memory, told */
 #define WSW_CHANNEL_CREDITS                                                                                            \
   (16u                                                                                                                 \
    << 20) /* octets of CREDIT and RELEASED that wait for an app which does not read; beyond: it is not heard. More than a library causes that waits for room itself */

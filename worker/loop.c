@@ -29,7 +29,8 @@ void wsw_loop_close(struct wsw_loop *loop) {
 
 static bool control(int epoll, struct wsw_watch *watch, uint32_t interest) {
   int operation = !interest ? EPOLL_CTL_DEL : !watch->interest ? EPOLL_CTL_ADD : EPOLL_CTL_MOD;
-  struct epoll_event event = {.events = interest, .data = {.ptr = watch}};
+  uint32_t once = watch->once ? (uint32_t)EPOLLET | (interest & WSW_READABLE ? WSW_HALF_CLOSED : 0) : 0;
+  struct epoll_event event = {.events = interest | once, .data = {.ptr = watch}};
   return epoll_ctl(epoll, operation, watch->fd, &event) >= 0 || !interest;
 }
 
@@ -81,7 +82,7 @@ static int time_to_wait(const struct wsw_loop *loop, int max_wait) {
 static void dispatch(struct wsw_loop *loop, const struct epoll_event *event) {
   struct wsw_watch *watch = event->data.ptr;
   /* An earlier one of this turn may have changed what this one waits for. */
-  uint32_t ready = event->events & (watch->interest | WSW_HUNG);
+  uint32_t ready = event->events & (watch->interest | WSW_HUNG | WSW_HALF_CLOSED);
   if (watch->interest && ready)
     loop->ready[watch->kind](watch, ready);
 }

@@ -42,7 +42,8 @@ struct wsw_peer *wsw_peer_new(struct wsw_server *server, int fd, const struct ws
   if (!peer)
     return NULL;
   wsp_connection_init(&peer->connection, WSP_SERVER, &server->settings);
-  peer->watch = (struct wsw_watch){.fd = fd, .kind = WSW_WATCH_OF_PEER};
+  /* TLS may leave octets in the socket when it has had its share, so that it has to be told again. */
+  peer->watch = (struct wsw_watch){.fd = fd, .kind = WSW_WATCH_OF_PEER, .once = !peer->transport.tls};
   peer->timer.kind = WSW_TIMER_OF_PEER;
   peer->refusal = refusal;
   peer->state = WSW_PEER_HANDSHAKE;
@@ -85,15 +86,15 @@ static bool is_read(struct wsw_peer *peer) {
 }
 
 /* Whoever waits for reading to begin again is looked at then; whoever is eager, at the end of this wake-up. */
-static void pause(struct wsw_peer *peer) {
-  if (wsw_peer_is_queued(peer))
+static void pause(struct wsw_peer *peer, struct wsw_queue *queue) {
+  if (wsw_peer_is_queued(peer) || peer->ended || wsw_server_reads(wsw_server_of(peer)))
     return;
   peer->paused = true;
-  wsw_queue_append(&wsw_server_of(peer)->peers.paused, peer);
+  wsw_queue_append(queue, peer);
 }
 
 static void mark_eager(struct wsw_peer *peer) {
-  if (wsw_peer_is_queued(peer))
+  if (wsw_peer_is_queued(peer) || peer->state == WSW_PEER_GONE)
     return;
   peer->eager = true;
   wsw_queue_append(&wsw_server_of(peer)->eager, peer);
@@ -106,9 +107,9 @@ void wsw_peer_refresh(struct wsw_peer *peer) {
   uint32_t to_read = peer->transport.wants_writable ? WSW_WRITABLE : WSW_READABLE;
   uint32_t to_write = peer->transport.wants_readable ? WSW_READABLE : WSW_WRITABLE;
   uint32_t interest = (reads ? to_read : 0) | (peer->blocked ? to_write : 0);
-  if (!reads && !peer->ended && !wsw_server_reads(wsw_server_of(peer)))
-    pause(peer);
-  if (reads && peer->transport.more)
+  if (!reads)
+    pause(peer, &wsw_server_of(peer)->peers.paused);
+  else if (peer->transport.more && !peer->watch.once)
     mark_eager(peer);
   if (!wsw_loop_watch(&wsw_server_of(peer)->loop, &peer->watch, interest)) {
     wsw_peer_drop(peer);
@@ -529,17 +530,24 @@ static void read_some(struct wsw_peer *peer) {
     wsw_peer_mark_dirty(peer);
   if (peer->transport.tls)
     wsw_peer_refresh(peer);
+  else if (peer->transport.more) /* what was left is not told again */
+    mark_eager(peer);
 }
 
 void wsw_peer_read_on(struct wsw_peer *peer) {
-  if (peer->transport.more && is_read(peer))
+  if (peer->transport.more && is_read(peer)) {
     read_some(peer);
-  else
-    wsw_peer_refresh(peer); /* reading was paused since: to be read on when it begins again */
+    return;
+  }
+  if (!is_read(peer)) /* it was paused since: to be read on when that is over, behind those that had no turn at all */
+    pause(peer, &wsw_server_of(peer)->peers.paused_last);
+  wsw_peer_refresh(peer);
 }
 
 static void ready(struct wsw_watch *watch, uint32_t events) {
   struct wsw_peer *peer = peer_of_watch(watch);
+  if (events & (WSW_HALF_CLOSED | WSW_HUNG))
+    peer->transport.ends = true;
   if ((events & (WSW_WRITABLE | WSW_HUNG) || peer->transport.wants_readable) && peer->blocked)
     wsw_peer_mark_dirty(peer);
   if ((events & (WSW_READABLE | WSW_HUNG) || peer->transport.wants_writable) && is_read(peer))

@@ -109,6 +109,7 @@ void wsw_server_close(struct wsw_server *server) {
   bury(server);
   (void)take_living(&server->eager);
   (void)take_living(&server->peers.paused);
+  (void)take_living(&server->peers.paused_last);
   wsw_listener_close(server);
   wsw_channel_clear(server);
   wsw_control_close(server);
@@ -216,6 +217,15 @@ bool wsw_server_reads(struct wsw_server *server) {
   return !server->paused;
 }
 
+/* Each once: some may have to wait again. */
+static void refresh_all(struct wsw_queue *queue) {
+  struct wsw_queue waiting = *queue;
+  *queue = (struct wsw_queue){0};
+  struct wsw_peer *peer;
+  while ((peer = take_living(&waiting)))
+    wsw_peer_refresh(peer);
+}
+
 static void resume(struct wsw_server *server) {
   if (!server->paused || !has_reader(server) || wsw_channel_backlog(&server->channel) >= WSW_EVENT_BACKLOG_LOW)
     return;
@@ -223,11 +233,8 @@ static void resume(struct wsw_server *server) {
   wsw_loop_make_wide(&server->loop);
   server->resumed_at = server->loop.now;
   wsw_listener_refresh(server); /* first: it has its turn before a peer's octets fill the backlog anew */
-  struct wsw_queue waiting = server->peers.paused; /* each once: some may have to wait again */
-  server->peers.paused = (struct wsw_queue){0};
-  struct wsw_peer *peer;
-  while ((peer = take_living(&waiting)))
-    wsw_peer_refresh(peer);
+  refresh_all(&server->peers.paused);
+  refresh_all(&server->peers.paused_last);
 }
 
 /* --- Stop --- */

@@ -23,6 +23,7 @@ static ssize_t receive_raw(struct wsw_transport *transport, uint8_t *room, size_
   do
     result = recv(transport->fd, room, size, MSG_DONTWAIT);
   while (result < 0 && errno == EINTR);
+  transport->more = result > 0 && ((size_t)result == size || transport->ends);
   return outcome(result);
 }
 

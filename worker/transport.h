@@ -3,8 +3,8 @@
  * Where a peer's octets come from and go to: the TCP socket, or TLS on it. What differs between the two stays here, and nothing
  * else of the worker touches a peer's socket. Non-blocking throughout.
  *
- * TLS keeps octets of its own. So after receiving there may be more although the socket has nothing (`more`: receive again, not only
- * when the socket is readable), and receiving may need to write first (`wants_writable`: receive again when the socket is writable,
+ * After receiving there may be more although nobody tells that the socket is readable (`more`: receive again): TLS keeps octets of its own, and a
+ * plain socket is told once. With TLS receiving may need to write first (`wants_writable`: receive again when the socket is writable,
  * and not before). Sending, in turn, may have to wait for the rest of what the peer has begun (`wants_readable`: send again when the
  * socket is readable, and not before).
  */
@@ -22,10 +22,11 @@ struct ssl_ctx_st;
 struct wsw_transport {
   struct ssl_st *tls; /* NULL: the octets go as they are */
   int fd;
-  int8_t verdict;          /* ENDED or FAILED, once TLS has come to it and it was not told yet; else AGAIN */
-  bool open : 1;           /* TLS has shaken hands */
-  bool broken : 1;         /* TLS has failed: no octet of it goes either way any more */
-  bool more : 1;           /* see above */
+  int8_t verdict;  /* ENDED or FAILED, once TLS has come to it and it was not told yet; else AGAIN */
+  bool open : 1;   /* TLS has shaken hands */
+  bool broken : 1; /* TLS has failed: no octet of it goes either way any more */
+  bool more : 1;   /* see above */
+  bool ends : 1;   /* the peer closed its side or the connection broke, which is found behind what is left to be read */
   bool wants_writable : 1; /* see above */
   bool wants_readable : 1; /* see above */
   uint8_t idle_handshakes; /* handshake messages in a row, see WSW_IDLE_HANDSHAKES_MAX */

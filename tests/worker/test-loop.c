@@ -165,6 +165,63 @@ static void a_crowd_that_makes_it_narrow_again_and_again_keeps_nobody_waiting_fo
   end();
 }
 
+/* --- Told once --- */
+
+static uint32_t told; /* the last that was */
+
+static void told_once(struct wsw_watch *watch, uint32_t events) {
+  told = events;
+  ((struct probe *)(void *)watch)->called++;
+}
+
+static struct probe *begin_once(void) {
+  begin();
+  scene.loop.ready[WSW_WATCH_OF_PEER] = told_once;
+  struct probe *probe = &scene.far[0];
+  wsw_loop_watch(&scene.loop, &probe->watch, 0);
+  probe->watch.once = true;
+  g_assert_true(wsw_loop_watch(&scene.loop, &probe->watch, WSW_READABLE));
+  return probe;
+}
+
+static void it_is_told_once_and_again_when_more_comes(void) {
+  struct probe *probe = begin_once();
+  speak(probe);
+  turn();
+  turn();
+  g_assert_cmpuint(probe->called, ==, 1);
+  g_assert_cmpuint(told, ==, WSW_READABLE);
+  speak(probe);
+  turn();
+  g_assert_cmpuint(probe->called, ==, 2);
+  end();
+}
+
+static void it_is_told_anew_when_its_interest_changes(void) {
+  struct probe *probe = begin_once();
+  speak(probe);
+  turn();
+  wsw_loop_watch(&scene.loop, &probe->watch, 0);
+  turn();
+  wsw_loop_watch(&scene.loop, &probe->watch, WSW_READABLE);
+  turn();
+  g_assert_cmpuint(probe->called, ==, 2);
+  wsw_loop_watch(&scene.loop, &probe->watch, WSW_READABLE | WSW_WRITABLE);
+  turn();
+  g_assert_cmpuint(probe->called, ==, 3);
+  g_assert_cmpuint(told, ==, WSW_READABLE | WSW_WRITABLE);
+  end();
+}
+
+static void that_the_other_side_was_closed_is_told_with_what_it_said(void) {
+  struct probe *probe = begin_once();
+  speak(probe);
+  g_assert_cmpint(shutdown(probe->other, SHUT_WR), ==, 0);
+  turn();
+  g_assert_cmpuint(told, ==, WSW_READABLE | WSW_HALF_CLOSED);
+  end();
+}
+
 int main(int count, char **arguments) {
   g_test_init(&count, &arguments, NULL);
   g_test_add_func("/loop/a-narrow-loop-hears-the-near-alone", a_narrow_loop_hears_the_near_alone);
@@ -173,5 +230,9 @@ int main(int count, char **arguments) {
   g_test_add_func("/loop/it-is-not-narrow-for-long", it_is_not_narrow_for_long);
   g_test_add_func("/loop/a-crowd-that-makes-it-narrow-again-and-again-keeps-nobody-waiting-for-long",
                   a_crowd_that_makes_it_narrow_again_and_again_keeps_nobody_waiting_for_long);
+  g_test_add_func("/loop/it-is-told-once-and-again-when-more-comes", it_is_told_once_and_again_when_more_comes);
+  g_test_add_func("/loop/it-is-told-anew-when-its-interest-changes", it_is_told_anew_when_its_interest_changes);
+  g_test_add_func("/loop/that-the-other-side-was-closed-is-told-with-what-it-said",
+                  that_the_other_side_was_closed_is_told_with_what_it_said);
   return g_test_run();
 }
