@@ -1,35 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client-lib/client-connect.h"
-#include "client-lib/client-link.h"
-#include "client-lib/context.h"
+#include "client-lib/client-private.h"
 #include "client-lib/details.h"
 #include "client-lib/error-private.h"
 #include "client-lib/marshal.h"
 #include "client-lib/message-private.h"
 #include "client-lib/sends.h"
-
-#include <string.h>
-#include <wsserver/ws-client.h>
-
-struct _WsClient {
-  GObject parent;
-  GMainContext *context;
-  WsClientState state;
-  bool paused;
-  struct ws_link *link; /* from the connected socket to `closed` */
-  struct ws_url *url;
-  struct ws_client_terms *terms;
-  char *protocol;
-  GHashTable *headers;    /* of the answer to the last request; NULL before it */
-  struct ws_sends *sends; /* while any has not completed */
-  WsMessage *message;     /* lent to handlers */
-
-  GTask *connecting;         /* until it is open */
-  GCancellable *cancellable; /* of what connecting is about: ours, for the caller's and for time */
-  gulong cancelled;          /* handler of the caller's */
-  GSource *timeout;
-  bool is_late, is_closed; /* why connecting was cancelled, if not by the caller */
-};
 
 G_DEFINE_FINAL_TYPE(WsClient, ws_client, G_TYPE_OBJECT)
 
@@ -52,10 +28,6 @@ enum {
   SIGNALS
 };
 static guint signals[SIGNALS];
-
-static bool is_ours(const WsClient *self) {
-  return ws_context_is_ours(self->context);
-}
 
 WsClient *ws_client_new(void) {
   return g_object_new(WS_TYPE_CLIENT, NULL);
@@ -277,7 +249,7 @@ static struct ws_client_terms *terms_of(WsClientConfig *config) {
 
 void ws_client_connect_async(WsClient *self, const char *url, WsClientConfig *config, GCancellable *cancellable,
                              GAsyncReadyCallback callback, gpointer user_data) {
-  g_return_if_fail(WS_IS_CLIENT(self) && is_ours(self));
+  g_return_if_fail(WS_IS_CLIENT(self) && ws_client_is_ours(self));
   g_return_if_fail(url != NULL);
   GError *error = NULL;
   g_autoptr(GTask) task = g_task_new(self, cancellable, callback, user_data);
@@ -310,98 +282,10 @@ gboolean ws_client_connect_finish(WsClient *self, GAsyncResult *result, GError *
   return g_task_propagate_boolean(G_TASK(result), error);
 }
 
-/* --- Sending --- */
-
-static enum ws_channel_result send_now(WsClient *self, const WsMessage *message) {
-  gsize length;
-  const guint8 *data = ws_message_peek(message, &length);
-  if (self->link == NULL || self->state != WS_CLIENT_STATE_OPEN)
-    return WS_CHANNEL_GONE;
-  return ws_link_send(self->link, message->text, data, length);
-}
-
-static void set_send_error(GError **error, enum ws_channel_result result) {
-  if (result == WS_CHANNEL_GONE)
-    g_set_error_literal(error, WS_ERROR, WS_ERROR_NOT_RUNNING, "the connection is not open: connect first");
-  else if (result == WS_CHANNEL_WOULD_BLOCK)
-    g_set_error_literal(error, WS_ERROR, WS_ERROR_WOULD_BLOCK,
-                        "too much waits for the server: send again when drained is emitted");
-  else
-    ws_error_set_result(error, result);
-}
-
-gboolean ws_client_send(WsClient *self, WsMessage *message, GError **error) {
-  g_return_val_if_fail(WS_IS_CLIENT(self), FALSE);
-  g_return_val_if_fail(message != NULL, FALSE);
-  enum ws_channel_result result = ws_sends_have_waiting(self->sends) ? WS_CHANNEL_WOULD_BLOCK : send_now(self, message);
-  if (result == WS_CHANNEL_SENT)
-    return TRUE;
-  set_send_error(error, result);
-  return FALSE;
-}
-
-gboolean ws_client_send_text(WsClient *self, const char *text, GError **error) {
-  g_return_val_if_fail(text != NULL, FALSE);
-  g_autoptr(GBytes) bytes = g_bytes_new_static(text, strlen(text));
-  g_autoptr(WsMessage) message = ws_message_new_text_from_bytes(bytes, error);
-  return message != NULL && ws_client_send(self, message, error);
-}
-
-gboolean ws_client_send_data(WsClient *self, const guint8 *data, gsize length, GError **error) {
-  g_return_val_if_fail(data != NULL || length == 0, FALSE);
-  g_autoptr(GBytes) bytes = g_bytes_new_static(data, length);
-  g_autoptr(WsMessage) message = ws_message_new_binary(bytes);
-  return ws_client_send(self, message, error);
-}
-
-static enum ws_channel_result sends_send(GObject *owner, const WsMessage *message) {
-  return send_now(WS_CLIENT(owner), message);
-}
-
-static guint64 sends_get_sent(GObject *owner) {
-  WsClient *self = WS_CLIENT(owner);
-  return self->link != NULL ? ws_link_get_sent(self->link) : 0;
-}
-
-static guint64 sends_get_written(GObject *owner) {
-  WsClient *self = WS_CLIENT(owner);
-  return self->link != NULL ? ws_link_get_written(self->link) : 0;
-}
-
-/* Only while somebody waits does the link tell when something was written. */
-static void sends_changed(GObject *owner, bool is_waiting) {
-  WsClient *self = WS_CLIENT(owner);
-  (void)is_waiting;
-  if (self->link != NULL)
-    ws_link_want_written(self->link, self->sends != NULL);
-}
-
-static const struct ws_sends_class sends_class = {
-    .send = sends_send,
-    .get_sent = sends_get_sent,
-    .get_written = sends_get_written,
-    .changed = sends_changed,
-    .set_error = set_send_error,
-};
-
-void ws_client_send_async(WsClient *self, WsMessage *message, GCancellable *cancellable, GAsyncReadyCallback callback,
-                          gpointer user_data) {
-  g_return_if_fail(WS_IS_CLIENT(self) && is_ours(self));
-  g_return_if_fail(message != NULL);
-  GTask *task = g_task_new(self, cancellable, callback, user_data);
-  g_task_set_source_tag(task, ws_client_send_async);
-  ws_sends_begin(&self->sends, &sends_class, task, message);
-}
-
-gboolean ws_client_send_finish(WsClient *self, GAsyncResult *result, GError **error) {
-  g_return_val_if_fail(g_task_is_valid(result, self), FALSE);
-  return g_task_propagate_boolean(G_TASK(result), error);
-}
-
 /* --- Closing --- */
 
 gboolean ws_client_close(WsClient *self, guint16 code, const char *reason, GError **error) {
-  g_return_val_if_fail(WS_IS_CLIENT(self) && is_ours(self), FALSE);
+  g_return_val_if_fail(WS_IS_CLIENT(self) && ws_client_is_ours(self), FALSE);
   if (self->state == WS_CLIENT_STATE_CONNECTING) {
     self->is_closed = true;
     cancel(self);
@@ -416,7 +300,7 @@ gboolean ws_client_close(WsClient *self, guint16 code, const char *reason, GErro
         error, WS_ERROR, WS_ERROR_INVALID_ARGUMENT,
         "code or reason: codes are 1000-1003, 1007-1014 and 3000-4999, reasons UTF-8 of at most 123 octets");
   else
-    set_send_error(error, result);
+    ws_client_set_send_error(error, result);
   return result == WS_CHANNEL_SENT;
 }
 
@@ -439,11 +323,11 @@ GHashTable *ws_client_get_headers(WsClient *self) {
 
 guint64 ws_client_get_queued(WsClient *self) {
   g_return_val_if_fail(WS_IS_CLIENT(self), 0);
-  return sends_get_sent(G_OBJECT(self)) - sends_get_written(G_OBJECT(self));
+  return self->link != NULL ? ws_link_get_sent(self->link) - ws_link_get_written(self->link) : 0;
 }
 
 void ws_client_set_paused(WsClient *self, gboolean paused) {
-  g_return_if_fail(WS_IS_CLIENT(self) && is_ours(self));
+  g_return_if_fail(WS_IS_CLIENT(self) && ws_client_is_ours(self));
   if (self->paused == (bool)paused)
     return;
   self->paused = paused;

@@ -85,7 +85,7 @@ static bool is_read(struct wsw_peer *peer) {
   return peer->state != WSW_PEER_GONE;
 }
 
-/* Whoever waits for reading to begin again is looked at then; whoever is eager, at the end of this wake-up. */
+/* Whoever waits for reading to begin again is looked at then; whoever is eager, at the end of the next wake-up. */
 static void pause(struct wsw_peer *peer, struct wsw_queue *queue) {
   if (wsw_peer_is_queued(peer) || peer->ended || wsw_server_reads(wsw_server_of(peer)))
     return;
@@ -550,6 +550,8 @@ static void ready(struct wsw_watch *watch, uint32_t events) {
     peer->transport.ends = true;
   if ((events & (WSW_WRITABLE | WSW_HUNG) || peer->transport.wants_readable) && peer->blocked)
     wsw_peer_mark_dirty(peer);
+  if (peer->eager) /* it has its turn at the end of this wake-up */
+    return;
   if ((events & (WSW_READABLE | WSW_HUNG) || peer->transport.wants_writable) && is_read(peer))
     read_some(peer);
   else if (!is_read(peer))

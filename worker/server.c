@@ -93,12 +93,10 @@ static void flush_peers(struct wsw_server *server) {
   wsw_pile_clear(dirty);
 }
 
-/* Those that were eager before, each once. */
-static void read_on(struct wsw_server *server) {
-  struct wsw_queue eager = server->eager;
-  server->eager = (struct wsw_queue){0};
+/* Those that were eager before this wake-up, behind those that have become ready in it: each has one turn. */
+static void read_on(struct wsw_queue *eager) {
   struct wsw_peer *peer;
-  while ((peer = take_living(&eager)))
+  while ((peer = take_living(eager)))
     wsw_peer_read_on(peer);
 }
 
@@ -319,9 +317,11 @@ bool wsw_server_turn(struct wsw_server *server, int max_wait) {
     wsw_peer_take_held(server);
     max_wait = 0;
   }
-  if (!wsw_loop_turn(&server->loop, server->eager.first ? 0 : max_wait))
+  struct wsw_queue eager = server->eager;
+  server->eager = (struct wsw_queue){0};
+  if (!wsw_loop_turn(&server->loop, eager.first ? 0 : max_wait))
     wsw_server_fail(server, WSW_EXIT_SYSTEM, "waiting for events failed");
-  read_on(server);
+  read_on(&eager);
   wsw_farewell_say_due(server);
   flush_peers(server);
   bury(server);
