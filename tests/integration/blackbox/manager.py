@@ -131,7 +131,8 @@ class Manager:
             environment["FDSTORE"] = str(self.maximum)
         environment["WATCHDOG_USEC"] = str(int(self.watchdog * 1e6)) if self.watchdog else ""
         try:
-            with open(self.log, "ab") as log:
+            # Nothing that the new process says is looked at before it is known which one that is.
+            with open(self.log, "ab") as log, self._changed:
                 self.started_at = self._fed_at = time.monotonic()
                 self.process = subprocess.Popen(["/bin/bash", "-c", LAUNCHER, "bash", *self.command], stdin=subprocess.DEVNULL,
                                                 stdout=log, stderr=log, env=environment, pass_fds=handed)
@@ -327,7 +328,9 @@ class Manager:
         """Descriptors that are left in `fds` are closed by the caller, which is what answers a barrier."""
         if octets == b"BARRIER=1":
             return
-        if not self.process or sender != self.process.pid:
+        with self._changed:
+            known = self.process and sender == self.process.pid
+        if not known:
             self.ignored.append((sender, octets))
             return
         assignments = dict(line.split("=", 1) for line in octets.decode().split("\n") if "=" in line)
