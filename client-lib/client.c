@@ -5,7 +5,6 @@
 #include "client-lib/error-private.h"
 #include "client-lib/marshal.h"
 #include "client-lib/message-private.h"
-#include "client-lib/sends.h"
 
 G_DEFINE_FINAL_TYPE(WsClient, ws_client, G_TYPE_OBJECT)
 

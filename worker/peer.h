@@ -67,7 +67,7 @@ struct wsw_peer {
   uint8_t state;
   bool paused : 1;     /* waits to be read when reading begins again */
   bool dirty : 1;      /* to be written in this wake-up */
-  bool eager : 1;      /* waits to be read on, since TLS holds octets of it */
+  bool eager : 1;      /* waits to be read on: there is more than it had a turn for */
   bool blocked : 1;    /* the socket took less than there was: waits to become writable */
   bool unwritable : 1; /* writing failed; what still arrives is read */
   bool ended : 1;      /* the peer closed its side */

@@ -3,8 +3,8 @@
  * All peers of the worker. Each stands in one line: with those that have not asked yet (half-open.h), with the open ones in the order of
  * their ids, or apart (refused on arrival, or over). Peers whose connection the app side knows are also found by id.
  *
- * Some wait in a queue besides: those that had something to say while reading was paused, or those of which there is more to be read than they had a turn for. Who has
- * waited longest is read first, or those who always have something to say would keep the others from being heard. A peer that goes while
+ * Some wait in a queue besides: those that had something to say while reading was paused, or those of which there is more to be read
+ * than they had a turn for. Who has waited longest is read first, or those who always have something to say would keep the others from being heard. A peer that goes while
  * it waits stays where it is, so that nobody has to search the queue; whoever takes it out there frees it. That cannot become many,
  * since nobody is accepted while reading is paused.
  *

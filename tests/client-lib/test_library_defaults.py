@@ -53,7 +53,7 @@ def value_of(text):
 def described_on_the_bus():
     """Of the options of Start: "name (type, default)", or "one, other (type, first and second)"."""
     text = (ROOT / "dbus" / "org.wsserver1.xml").read_text(encoding="utf-8")
-    text = re.sub(r"\s+", " ", text[text.index("Start: @options") if "Start: @options" in text else text.index("serverPort (q") :])
+    text = re.sub(r"\s+", " ", text[text.index("serverPort (q") :])
     for names, values in re.findall(r"\b(\w+(?:, \w+)*) \([a-z], ([^();:]+)\)", text[: text.index("</interface>")]):
         for name, value in zip(names.split(", "), values.split(" and ")):
             yield name, value_of(value)
