@@ -16,14 +16,16 @@ struct question {
   struct wsd_call *call;
   bool clears;
   struct wsc_address address; /* whose ban to clear */
-  GVariantBuilder bans;       /* a(osst) */
+  GPtrArray *asked;           /* of struct asked, in the order of their servers: as the answer shows them */
   guint left;                 /* workers that have not answered */
   guint timer;
 };
 
+/* One of the workers that were asked. */
 struct asked {
   struct question *question;
   struct wsd_server *server;
+  GVariant *bans; /* a(osst); NULL until it has answered */
 };
 
 struct wsd_ban_desk {
@@ -34,10 +36,17 @@ struct wsd_ban_desk {
 
 static void ask_next(struct wsd_ban_desk *desk);
 
+static void asked_free(gpointer data) {
+  struct asked *asked = data;
+  g_clear_pointer(&asked->bans, g_variant_unref);
+  wsd_server_unref(asked->server);
+  g_free(asked);
+}
+
 static void question_unref(struct question *question) {
   if (--question->references > 0)
     return;
-  g_variant_builder_clear(&question->bans);
+  g_ptr_array_unref(question->asked);
   g_free(question);
 }
 
@@ -112,6 +121,19 @@ static bool read_address(const char *text, struct wsc_address *address) {
 
 /* Answers */
 
+static GVariant *collect(const struct question *question) {
+  GVariantBuilder bans;
+  g_variant_builder_init(&bans, G_VARIANT_TYPE("a(osst)"));
+  for (guint i = 0; i < question->asked->len; i++) {
+    const struct asked *asked = question->asked->pdata[i];
+    for (gsize k = 0; asked->bans && k < g_variant_n_children(asked->bans); k++) {
+      g_autoptr(GVariant) ban = g_variant_get_child_value(asked->bans, k);
+      g_variant_builder_add_value(&bans, ban);
+    }
+  }
+  return g_variant_new("(a(osst))", &bans);
+}
+
 static void finish(struct question *question) {
   struct wsd_ban_desk *desk = question->desk;
   question->desk = NULL;
@@ -119,7 +141,7 @@ static void finish(struct question *question) {
   if (question->clears)
     wsd_call_return(question->call, NULL);
   else
-    wsd_call_return(question->call, g_variant_new("(a(osst))", &question->bans));
+    wsd_call_return(question->call, collect(question));
   desk->present = NULL;
   question_unref(question);
   ask_next(desk);
@@ -139,31 +161,31 @@ static const char *reason_text(guint8 reason) {
 }
 
 /* What a worker says is checked: it cannot name more bans than there may be, nor what is no address. */
-static void add_bans(struct question *question, const struct wsd_server *server,
-                     const struct wsc_control_record *record) {
+static GVariant *read_bans(const struct wsd_server *server, const struct wsc_control_record *record) {
+  GVariantBuilder bans;
   struct wsc_control_field field;
   size_t offset = 0;
+  g_variant_builder_init(&bans, G_VARIANT_TYPE("a(osst)"));
   for (guint count = 0; count < WSD_BANS_OF_SERVER_MAX && wsc_control_next_field(record, &offset, &field);) {
     struct wsc_ban ban;
     if (field.key != WSC_FIELD_BAN_ENTRY || !wsc_control_read_ban(&field, &ban))
       continue;
     g_autofree char *address = show_address(&ban.address);
-    g_variant_builder_add(&question->bans, "(osst)", wsd_server_path(server), address, reason_text(ban.reason),
+    g_variant_builder_add(&bans, "(osst)", wsd_server_path(server), address, reason_text(ban.reason),
                           (guint64)ban.seconds);
     count++;
   }
+  return g_variant_ref_sink(g_variant_builder_end(&bans));
 }
 
 static void on_answer(void *user, const struct wsc_control_record *record) {
   struct asked *asked = user;
   struct question *question = asked->question;
   if (question->desk && record && !question->clears)
-    add_bans(question, asked->server, record);
+    asked->bans = read_bans(asked->server, record);
   if (question->desk && --question->left == 0)
     finish(question);
   question_unref(question);
-  wsd_server_unref(asked->server);
-  g_free(asked);
 }
 
 static void ask_worker(struct question *question, struct wsd_server *server) {
@@ -171,7 +193,8 @@ static void ask_worker(struct question *question, struct wsd_server *server) {
   if (!worker || wsd_worker_last_request(worker) < WSC_CONTROL_CLEAR_BAN) /* of a release that banned nobody */
     return;
   struct asked *asked = g_new(struct asked, 1);
-  *asked = (struct asked){question, wsd_server_ref(server)};
+  *asked = (struct asked){question, wsd_server_ref(server), NULL};
+  g_ptr_array_add(question->asked, asked);
   question->references++;
   question->left++;
   if (question->clears)
@@ -198,7 +221,7 @@ static struct question *question_new(struct wsd_ban_desk *desk, struct wsd_call 
   question->references = 1;
   question->desk = desk;
   question->call = call;
-  g_variant_builder_init(&question->bans, G_VARIANT_TYPE("a(osst)"));
+  question->asked = g_ptr_array_new_with_free_func(asked_free);
   return question;
 }
 

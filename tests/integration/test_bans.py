@@ -127,6 +127,21 @@ def test_a_worker_that_hangs_hides_no_ban_of_another_server(limited, new_app):
     hanging.join()[0].assert_alive()
 
 
+@needs_root
+def test_the_list_keeps_its_order_whichever_worker_answers_first(limited, new_app):
+    administrator = new_app(limited)
+    slow = administrator.running_server(maxConnectionsForOneClient=100)
+    [worker] = limited.workers()
+    quick = administrator.running_server(maxConnectionsForOneClient=100)
+    earn_ban(slow)
+    earn_ban(quick)
+    os.kill(worker, signal.SIGSTOP)
+    later = administrator.call_later(MANAGER_PATH, "org.wsserver1.Manager", "ListBans", "")
+    quick.get("Connections")  # the quick one answers in order: what was asked before is answered
+    os.kill(worker, signal.SIGCONT)
+    assert [path for path, *_ in later.result()] == [slow.path, quick.path]
+
+
 def test_with_the_rate_off_nobody_is_refused_or_banned(app):
     server = app.running_server(maxConnectionsForOneClient=300)  # the tests' configuration says 0
     assert [knock(server) for _ in range(200)] == [101] * 200
