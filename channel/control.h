@@ -42,6 +42,7 @@ enum wsc_control_type {
   WSC_CONTROL_CLEAR_BAN = 9,           /* FIELD_ADDRESS; answered by RESULT */
   WSC_CONTROL_ATTACH_SHARED = 11, /* as ATTACH, for a channel without acknowledgement; FIELD_ARENA; fds behind that:
                                           the arena of events, to write to, and that of the app side, to read */
+  WSC_CONTROL_ADJUST = 12,        /* limits and times as in CONFIGURE, for a server that runs; absent: as it was */
   /* worker to daemon */
   WSC_CONTROL_READY = 32,
   WSC_CONTROL_FAILED = 33,        /* FIELD_ERROR, FIELD_TEXT: could not do what was asked; the worker exits */
@@ -52,6 +53,8 @@ enum wsc_control_type {
   WSC_CONTROL_CHANNEL_ENDED = 38, /* the app side closed the channel or broke its rules: FIELD_TEXT says which */
   WSC_CONTROL_REPLACED = 39,      /* FIELD_ERROR, FIELD_TEXT: only where the certificate could not be replaced */
   WSC_CONTROL_BANS = 40,          /* FIELD_BAN_ENTRY for each ban */
+  WSC_CONTROL_NOTICE = 41,        /* for the log: a ban has begun (FIELD_BAN_ENTRY), or peers were refused (FIELD_COUNT,
+                              FIELD_CODE, FIELD_ADDRESS of the last, FIELD_TEXT) */
 };
 
 enum wsc_field {
@@ -91,6 +94,11 @@ enum wsc_field {
   WSC_FIELD_CLIENT_CA = 34,        /* u32, an enum wsc_client_ca: PREPARE, where the CA of the peers comes from */
   WSC_FIELD_LAST_REQUEST = 35,     /* u32: READY, the highest type of request that this worker knows; absent: STOP */
   WSC_FIELD_ARENA = 36,            /* u64 octets of each of the two arenas: ATTACH_SHARED */
+  WSC_FIELD_MAX_CONNECTIONS = 37,  /* u32 of all peers together; absent: as many as there are descriptors */
+  WSC_FIELD_MAX_QUEUE = 38,       /* u32 charged octets that may wait for one connection; absent: WSC_PEER_QUEUE_HIGH */
+  WSC_FIELD_MAX_MEMORY = 39,      /* u64 octets held for peers; absent or 0: the worker's own bound */
+  WSC_FIELD_ORIGIN_REQUIRED = 40, /* u32 0 or 1: peers without an Origin are refused; absent: 0 */
+  WSC_FIELD_COUNT = 41,           /* u32: NOTICE */
 };
 
 enum wsc_client_ca {

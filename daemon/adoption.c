@@ -218,18 +218,19 @@ static bool is_owner(const struct wsd_kept_server *kept, const struct wsd_identi
 }
 
 /* The app with its identity, which it gets here unless an earlier server of its brought it along; NULL when it is not the owner. */
-static struct wsd_app *app_of(struct wsd_adoption *adoption, const struct wsd_kept_server *kept,
-                              GVariant *credentials) {
-  struct wsd_identity *identity = wsd_identity_new(credentials, NULL);
+static struct wsd_app *app_of(struct wsd_adoption *adoption, const struct wsd_kept_server *kept, GVariant *credentials,
+                              GUnixFDList *fds) {
+  struct wsd_identity *identity = wsd_identity_new(credentials, fds, NULL);
   struct wsd_app *app = identity && is_owner(kept, identity) ? wsd_service_app(adoption->service, kept->owner) : NULL;
-  if (app && !app->identity)
-    app->identity = g_steal_pointer(&identity);
+  if (app && !app->identity && !wsd_service_introduce(adoption->service, app, g_steal_pointer(&identity), NULL))
+    app = NULL;
   wsd_identity_free(identity);
   return app;
 }
 
-static void adopt(struct wsd_adoption *adoption, const struct wsd_kept_server *kept, GVariant *credentials) {
-  struct wsd_app *app = app_of(adoption, kept, credentials);
+static void adopt(struct wsd_adoption *adoption, const struct wsd_kept_server *kept, GVariant *credentials,
+                  GUnixFDList *fds) {
+  struct wsd_app *app = app_of(adoption, kept, credentials, fds);
   bool known = g_tree_lookup(adoption->service->servers, &kept->number) != NULL;
   if (!app || known || app->servers->len >= WSD_SERVERS_PER_APP_MAX)
     return; /* what it had is dropped with the rest */
@@ -246,14 +247,16 @@ static void adopt(struct wsd_adoption *adoption, const struct wsd_kept_server *k
 
 static void on_credentials(GObject *source, GAsyncResult *result, gpointer data) {
   g_autoptr(GError) error = NULL;
-  g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+  g_autoptr(GUnixFDList) fds = NULL;
+  g_autoptr(GVariant) reply =
+      g_dbus_connection_call_with_unix_fd_list_finish(G_DBUS_CONNECTION(source), &fds, result, &error);
   if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   struct wsd_adoption *adoption = data;
   const struct wsd_kept_server *kept = adoption->state->servers->pdata[adoption->next++];
   if (reply) {
     g_autoptr(GVariant) credentials = g_variant_get_child_value(reply, 0);
-    adopt(adoption, kept, credentials);
+    adopt(adoption, kept, credentials, fds);
   }
   look_at_next(adoption);
 }
@@ -264,9 +267,10 @@ static void look_at_next(struct wsd_adoption *adoption) {
     return;
   }
   const struct wsd_kept_server *kept = adoption->state->servers->pdata[adoption->next];
-  g_dbus_connection_call(adoption->service->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "GetConnectionCredentials",
-                         g_variant_new("(s)", kept->owner), G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, -1,
-                         adoption->cancellable, on_credentials, adoption);
+  g_dbus_connection_call_with_unix_fd_list(adoption->service->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME,
+                                           "GetConnectionCredentials", g_variant_new("(s)", kept->owner),
+                                           G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, -1, NULL,
+                                           adoption->cancellable, on_credentials, adoption);
 }
 
 struct wsd_adoption *wsd_adoption_new(struct wsd_service *service) {

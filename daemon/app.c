@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/app.h"
 
+#include "daemon/account.h"
 #include "daemon/delivery.h"
 #include "daemon/server.h"
 
@@ -26,6 +27,20 @@ void wsd_app_unref(struct wsd_app *app) {
   g_ptr_array_unref(app->servers);
   wsd_delivery_free(app->delivery);
   wsd_identity_free(app->identity);
+  g_clear_pointer(&app->account, wsd_account_unref);
   g_free(app->name);
   g_free(app);
+}
+
+void wsd_app_introduce(struct wsd_app *app, struct wsd_identity *identity, struct wsd_account *account) {
+  app->identity = identity;
+  app->account = account;
+}
+
+void wsd_app_leave(struct wsd_app *app) {
+  if (app->account && !app->gone)
+    wsd_account_leave(app->account);
+  app->gone = true;
+  wsd_delivery_abandon(app->delivery);
+  g_queue_clear_full(&app->waiting, g_object_unref);
 }

@@ -7,6 +7,7 @@
 
 #include "daemon/identity.h"
 
+struct wsd_account;
 struct wsd_delivery;
 struct wsd_door;
 
@@ -14,6 +15,7 @@ struct wsd_app {
   gatomicrefcount references;
   char *name;                    /* unique bus name */
   struct wsd_identity *identity; /* NULL until the bus has told */
+  struct wsd_account *account;   /* with its identity */
   GQueue waiting;                /* of GDBusMessage: calls that came before that, or while it was behind with reading */
   struct wsd_door *door;         /* where they go then */
   GPtrArray *servers;            /* of struct wsd_server; each holds a reference of this array */
@@ -26,3 +28,8 @@ struct wsd_app {
 struct wsd_app *wsd_app_new(const char *name, GDBusConnection *connection);
 struct wsd_app *wsd_app_ref(struct wsd_app *app);
 void wsd_app_unref(struct wsd_app *app);
+
+/* The bus has told who it is. Takes `identity`. `account` has been entered for it, and is its from here on. */
+void wsd_app_introduce(struct wsd_app *app, struct wsd_identity *identity, struct wsd_account *account);
+/* The name has left the bus. */
+void wsd_app_leave(struct wsd_app *app);

@@ -2,12 +2,9 @@
 #include "daemon/ban-desk.h"
 
 #include "daemon/limits.h"
+#include "daemon/peer-address.h"
 #include "daemon/server.h"
 #include "daemon/service.h"
-
-#include <arpa/inet.h>
-#include <net/if.h>
-#include <string.h>
 
 /* A call, and what workers have said to it. Held by the desk until it is answered, and by each worker that was asked. */
 struct question {
@@ -73,52 +70,6 @@ void wsd_ban_desk_free(struct wsd_ban_desk *desk) {
   g_free(desk);
 }
 
-/* Addresses */
-
-/* "192.0.2.7", "2001:db8:0:1::/64" or "fe80::1%eth0". */
-static char *show_address(const struct wsc_address *address) {
-  char text[INET6_ADDRSTRLEN], name[IF_NAMESIZE];
-  struct in6_addr ipv6;
-  memcpy(&ipv6, address->octets, sizeof ipv6);
-  inet_ntop(address->family == 4 ? AF_INET : AF_INET6, address->octets, text, sizeof text);
-  if (address->family == 4)
-    return g_strdup(text);
-  if (!IN6_IS_ADDR_LINKLOCAL(&ipv6))
-    return g_strdup_printf("%s/64", text);
-  if (if_indextoname(address->scope, name))
-    return g_strdup_printf("%s%%%s", text, name);
-  return g_strdup_printf("%s%%%u", text, address->scope);
-}
-
-static bool read_zone(const char *zone, guint32 *scope) {
-  guint64 index = if_nametoindex(zone);
-  bool known = index != 0 || g_ascii_string_to_unsigned(zone, 10, 1, G_MAXUINT32, &index, NULL);
-  *scope = (guint32)index;
-  return known;
-}
-
-/* As ListBans shows it, or any address of a network. */
-static bool read_address(const char *text, struct wsc_address *address) {
-  struct in6_addr ipv6;
-  *address = (struct wsc_address){.family = 4};
-  if (inet_pton(AF_INET, text, address->octets) == 1)
-    return true;
-  g_auto(GStrv) parts = g_strsplit(text, "%", 2);
-  if (g_str_has_suffix(text, "/64"))
-    parts[0][strcspn(parts[0], "/")] = '\0';
-  if (!parts[0] || inet_pton(AF_INET6, parts[0], &ipv6) != 1)
-    return false;
-  if (IN6_IS_ADDR_V4MAPPED(&ipv6)) {
-    memcpy(address->octets, ipv6.s6_addr + 12, 4);
-    return !parts[1];
-  }
-  address->family = 6;
-  memcpy(address->octets, &ipv6, sizeof address->octets);
-  if (IN6_IS_ADDR_LINKLOCAL(&ipv6))
-    return parts[1] && read_zone(parts[1], &address->scope);
-  return !parts[1];
-}
-
 /* Answers */
 
 static GVariant *collect(const struct question *question) {
@@ -154,12 +105,6 @@ static gboolean on_late(gpointer data) {
   return G_SOURCE_REMOVE;
 }
 
-static const char *reason_text(guint8 reason) {
-  return reason == WSC_BAN_RATE       ? "too many connections"
-         : reason == WSC_BAN_REQUESTS ? "malformed or missing requests"
-                                      : "unknown";
-}
-
 /* What a worker says is checked: it cannot name more bans than there may be, nor what is no address. */
 static GVariant *read_bans(const struct wsd_server *server, const struct wsc_control_record *record) {
   GVariantBuilder bans;
@@ -170,8 +115,8 @@ static GVariant *read_bans(const struct wsd_server *server, const struct wsc_con
     struct wsc_ban ban;
     if (field.key != WSC_FIELD_BAN_ENTRY || !wsc_control_read_ban(&field, &ban))
       continue;
-    g_autofree char *address = show_address(&ban.address);
-    g_variant_builder_add(&bans, "(osst)", wsd_server_path(server), address, reason_text(ban.reason),
+    g_autofree char *address = wsd_peer_address_show(&ban.address);
+    g_variant_builder_add(&bans, "(osst)", wsd_server_path(server), address, wsd_ban_reason(ban.reason),
                           (guint64)ban.seconds);
     count++;
   }
@@ -234,7 +179,7 @@ void wsd_ban_desk_clear(struct wsd_ban_desk *desk, struct wsd_call *call) {
   const char *text;
   struct wsc_address address;
   g_variant_get(g_dbus_message_get_body(call->message), "(&s)", &text);
-  if (!read_address(text, &address)) {
+  if (!wsd_peer_address_read(text, &address)) {
     wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT,
                   "address: is no numeric address; write it as ListBans does (with the %%interface if link-local)");
     return;

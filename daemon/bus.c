@@ -94,6 +94,7 @@ static void on_adopted(void *user) {
   struct wsd_bus *bus = user;
   g_clear_pointer(&bus->adoption, wsd_adoption_free);
   bus->settling = false;
+  wsd_service_reconsider(bus->service); /* policy and profile may be others than those they were started under */
   wsd_door_open(bus->door);
   bus->events.ready(bus->user);
   if (!bus->left)
@@ -140,6 +141,23 @@ static void request_name(struct wsd_bus *bus) {
                          G_DBUS_CALL_FLAGS_NONE, G_MAXINT, bus->cancellable, on_name_requested, bus);
 }
 
+/* Whether this bus hands out pidfds: then the unit of a client is certain. */
+static void on_own_credentials(GObject *source, GAsyncResult *result, gpointer data) {
+  g_autoptr(GError) error = NULL;
+  g_autoptr(GUnixFDList) fds = NULL;
+  g_autoptr(GVariant) reply =
+      g_dbus_connection_call_with_unix_fd_list_finish(G_DBUS_CONNECTION(source), &fds, result, &error);
+  if (error && !g_dbus_error_is_remote_error(error))
+    return; /* the connection broke, or we let go of it */
+  struct wsd_bus *bus = data;
+  g_autoptr(GVariant) credentials = reply ? g_variant_get_child_value(reply, 0) : NULL;
+  g_autoptr(GVariant) pidfd = credentials ? g_variant_lookup_value(credentials, "ProcessFD", NULL) : NULL;
+  bus->service->units_are_certain = pidfd != NULL;
+  wsd_service_report_idle_rules(bus->service);
+  if (!bus->left)
+    request_name(bus);
+}
+
 static void on_bus_id(GObject *source, GAsyncResult *result, gpointer data) {
   g_autoptr(GError) error = NULL;
   g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
@@ -148,8 +166,10 @@ static void on_bus_id(GObject *source, GAsyncResult *result, gpointer data) {
   struct wsd_bus *bus = data;
   g_clear_pointer(&bus->service->bus_guid, g_free);
   g_variant_get(reply, "(s)", &bus->service->bus_guid);
-  if (!bus->left)
-    request_name(bus);
+  g_dbus_connection_call_with_unix_fd_list(bus->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "GetConnectionCredentials",
+                                           g_variant_new("(s)", g_dbus_connection_get_unique_name(bus->connection)),
+                                           G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL,
+                                           bus->cancellable, on_own_credentials, bus);
 }
 
 static void use_connection(struct wsd_bus *bus, GDBusConnection *connection) {

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/call.h"
 
+#include "daemon/account.h"
 #include "daemon/app.h"
 #include "daemon/delivery.h"
 
@@ -11,6 +12,7 @@ struct wsd_call *wsd_call_new(struct wsd_app *app, GDBusConnection *connection, 
   call->message = g_object_ref(message);
   call->arguments = g_dbus_message_get_body(message);
   app->calls++;
+  app->account->calls++;
   return call;
 }
 
@@ -29,6 +31,7 @@ static void end(struct wsd_call *call, GDBusMessage *reply) {
   }
   g_object_unref(reply);
   call->app->calls--;
+  call->app->account->calls--;
   wsd_app_unref(call->app);
   g_object_unref(call->message);
   g_object_unref(call->connection);
@@ -58,8 +61,8 @@ void wsd_call_fail(struct wsd_call *call, enum wsd_error code, const char *forma
 }
 
 void wsd_call_take_error(struct wsd_call *call, GError *error) {
-  enum wsd_error code = error->domain == WSD_ERROR ? (enum wsd_error)error->code : WSD_ERROR_FAILED;
-  end(call, g_dbus_message_new_method_error_literal(call->message, wsd_error_name(code), error->message));
+  end(call,
+      g_dbus_message_new_method_error_literal(call->message, wsd_error_name(wsd_error_code(error)), error->message));
   g_error_free(error);
 }
 

@@ -1,20 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The configuration: JSON objects from a vendor file, a file of the administrator and drop-ins, read in that order;
- * a key of a later file replaces the same key of an earlier one. Every file is checked whole: an unknown key, a wrong
- * type or a value out of range is an error that names file and key, and nothing of a faulty configuration is used.
+ * a key of a later file replaces the same key of an earlier one, but the rules of the policy add up. Every file is checked whole: an
+ * unknown key, a wrong type or a value out of range is an error that names file, line and key, and nothing of a faulty
+ * configuration is used.
  */
 #pragma once
 
 #include <gio/gio.h>
 #include <stdbool.h>
 
+struct wsd_policy;
+
 struct wsd_config {
-  char *device_profile; /* NULL: not configured */
+  char *device_profile; /* NULL: neither configured nor told by the device */
   GStrv allowed_profiles;
   bool administrators_configured;
   GStrv administrator_users;
   GStrv administrator_groups;
+  struct wsd_policy *policy;
   guint handshake_timeout; /* seconds */
   guint connection_rate;   /* per address and minute, 0: off */
   guint ban_seconds;
@@ -28,6 +32,7 @@ struct wsd_config_source {
   const char *const
       *drop_in_folders; /* NULL-terminated, in rising priority; in each *.json. A name in a later folder masks the same
                                          name in an earlier one; all are read in the order of their names */
+  const char *const *device_files; /* NULL-terminated, see wsd_device_profile_find(); NULL: none */
 };
 
 /* The places of the installed service. */

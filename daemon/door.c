@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/door.h"
 
+#include "daemon/account.h"
 #include "daemon/call.h"
 #include "daemon/delivery.h"
 #include "daemon/inbox.h"
+#include "daemon/journal.h"
 #include "daemon/limits.h"
 #include "daemon/names.h"
 #include "daemon/properties.h"
@@ -51,6 +53,20 @@ static void refuse(struct wsd_door *door, GDBusMessage *message, const char *nam
   if (app)
     wsd_delivery_charge(app->delivery, reply);
   g_dbus_connection_send_message(door->connection, reply, G_DBUS_SEND_MESSAGE_FLAGS_NONE, NULL, NULL);
+}
+
+/* Over one of the bounds of a client. */
+G_GNUC_PRINTF(4, 5)
+static void refuse_quota(struct wsd_door *door, const struct wsd_app *app, GDBusMessage *message, const char *format,
+                         ...) {
+  struct wsd_scene scene = wsd_scene_of_app(app);
+  va_list arguments;
+  va_start(arguments, format);
+  g_autofree char *text = g_strdup_vprintf(format, arguments);
+  va_end(arguments);
+  scene.error = wsd_error_name(WSD_ERROR_LIMIT_EXCEEDED);
+  wsd_journal(WSD_EVENT_QUOTA, &scene, "a call of %s is refused: %s", app->name, text);
+  refuse(door, message, scene.error, "%s", text);
 }
 
 static void refuse_signature(struct wsd_door *door, GDBusMessage *message, const char *expected) {
@@ -133,8 +149,13 @@ static void dispatch(struct wsd_door *door, struct wsd_app *app, GDBusMessage *m
   const struct standard_method *standard = find_standard(interface, member);
   bool without_interface = object.kind == WSD_OBJECT_FOLDER;
   if (app->calls >= WSD_CALLS_PER_APP_MAX)
-    refuse(door, message, wsd_error_name(WSD_ERROR_LIMIT_EXCEEDED),
-           "you have %u calls in flight, at most %u are allowed; wait for answers", app->calls, WSD_CALLS_PER_APP_MAX);
+    refuse_quota(door, app, message, "you have %u calls in flight, at most %u are allowed; wait for answers",
+                 app->calls, WSD_CALLS_PER_APP_MAX);
+  else if (app->account->calls >= WSD_CALLS_PER_ACCOUNT_MAX)
+    refuse_quota(
+        door, app, message,
+        "%s has %u calls in flight, counting all its bus connections, at most %u are allowed; wait for answers",
+        app->account->app_id, app->account->calls, WSD_CALLS_PER_ACCOUNT_MAX);
   else if (object.kind == WSD_OBJECT_NONE)
     refuse(door, message, UNKNOWN_OBJECT, "there is no object %s", path);
   else if (standard && !(without_interface && g_str_equal(standard->interface, DBUS_PROPERTIES_INTERFACE)))
@@ -187,7 +208,9 @@ static void take(struct wsd_door *door, struct wsd_app *app, GDBusMessage *messa
 static void refuse_waiting(struct wsd_door *door, struct wsd_app *app, const GError *error) {
   GDBusMessage *message;
   while ((message = g_queue_pop_head(&app->waiting))) {
-    refuse(door, message, wsd_error_name(WSD_ERROR_PERMISSION_DENIED), "%s", error->message);
+    bool ours = error->domain == WSD_ERROR;
+    refuse(door, message, wsd_error_name(ours ? wsd_error_code(error) : WSD_ERROR_PERMISSION_DENIED), "%s",
+           error->message);
     g_object_unref(message);
   }
 }
@@ -196,10 +219,14 @@ static void on_credentials(GObject *source, GAsyncResult *result, gpointer data)
   g_autofree struct introduction *introduction = data;
   struct wsd_app *app = introduction->app;
   g_autoptr(GError) error = NULL;
-  g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, &error);
+  g_autoptr(GUnixFDList) fds = NULL;
+  g_autoptr(GVariant) reply =
+      g_dbus_connection_call_with_unix_fd_list_finish(G_DBUS_CONNECTION(source), &fds, result, &error);
   if (reply && !app->gone) {
     g_autoptr(GVariant) credentials = g_variant_get_child_value(reply, 0);
-    app->identity = wsd_identity_new(credentials, &error);
+    struct wsd_identity *identity = wsd_identity_new(credentials, fds, &error);
+    if (identity)
+      wsd_service_introduce(introduction->door->service, app, identity, &error);
   }
   if (app->identity)
     dispatch_waiting(introduction->door, app);
@@ -215,9 +242,9 @@ static void on_credentials(GObject *source, GAsyncResult *result, gpointer data)
 static void ask_identity(struct wsd_door *door, struct wsd_app *app) {
   struct introduction *introduction = g_new(struct introduction, 1);
   *introduction = (struct introduction){door, wsd_app_ref(app)};
-  g_dbus_connection_call(door->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "GetConnectionCredentials",
-                         g_variant_new("(s)", app->name), G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, -1,
-                         door->cancellable, on_credentials, introduction);
+  g_dbus_connection_call_with_unix_fd_list(
+      door->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "GetConnectionCredentials", g_variant_new("(s)", app->name),
+      G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, -1, NULL, door->cancellable, on_credentials, introduction);
 }
 
 static void on_message(void *user, GDBusMessage *message) {

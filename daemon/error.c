@@ -34,3 +34,7 @@ const char *wsd_error_name(enum wsd_error code) {
 guint32 wsd_error_number(enum wsd_error code) {
   return errors[code < WSD_ERROR_COUNT ? code : WSD_ERROR_FAILED].number;
 }
+
+enum wsd_error wsd_error_code(const GError *error) {
+  return error->domain == WSD_ERROR ? (enum wsd_error)error->code : WSD_ERROR_FAILED;
+}

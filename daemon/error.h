@@ -30,6 +30,8 @@ enum wsd_error {
 #define WSD_ERROR (wsd_error_quark())
 GQuark wsd_error_quark(void);
 
+/* The code of an error of whatever domain: others count as Failed. */
+enum wsd_error wsd_error_code(const GError *error);
 /* "org.wsserver1.Error.X" */
 const char *wsd_error_name(enum wsd_error code);
 /* The guide's number, as in the Error signal. */

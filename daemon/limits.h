@@ -4,15 +4,20 @@
 
 #include "channel/limits.h"
 
-#define WSD_SERVERS_PER_APP_MAX 16u  /* CreateServer beyond: LimitExceeded */
-#define WSD_SERVERS_MAX 256u         /* of all clients together; CreateServer beyond: LimitExceeded */
-#define WSD_CALLS_PER_APP_MAX 128u   /* calls of one client in flight; beyond: LimitExceeded */
-#define WSD_INCOMING_CALLS_MAX 4096u /* calls read from the bus and not yet looked at; beyond: LimitExceeded */
-#define WSD_CALL_FDS_MAX 3u          /* file descriptors of one call; beyond: InvalidArgument */
-#define WSD_INCOMING_FDS_MAX 4096u   /* of all calls that have not been answered; beyond: LimitExceeded */
-#define WSD_APPS_MAX 4096u           /* bus clients known at a time; beyond: LimitExceeded */
+#define WSD_SERVERS_PER_APP_MAX 16u /* CreateServer beyond: LimitExceeded */
+#define WSD_SERVERS_PER_ACCOUNT_MAX                                                                                    \
+  64u                        /* of all clients with one app id, running ones too; CreateServer beyond: LimitExceeded */
+#define WSD_SERVERS_MAX 256u /* of all clients together; CreateServer beyond: LimitExceeded */
+#define WSD_CALLS_PER_ACCOUNT_MAX 1024u /* of all clients with one app id; beyond: LimitExceeded */
+#define WSD_APPS_PER_ACCOUNT_MAX 512u   /* bus clients with one app id; calls of others: LimitExceeded */
+#define WSD_CALLS_PER_APP_MAX 128u      /* calls of one client in flight; beyond: LimitExceeded */
+#define WSD_INCOMING_CALLS_MAX 4096u    /* calls read from the bus and not yet looked at; beyond: LimitExceeded */
+#define WSD_CALL_FDS_MAX 3u             /* file descriptors of one call; beyond: InvalidArgument */
+#define WSD_INCOMING_FDS_MAX 4096u      /* of all calls that have not been answered; beyond: LimitExceeded */
+#define WSD_APPS_MAX 4096u              /* bus clients known at a time; beyond: LimitExceeded */
 
 #define WSD_CLIENTS_CEILING 65535u      /* of maxConcurrentClientsNumber and maxConnectionsForOneClient */
+#define WSD_CLIENTS_DEFAULT 10u         /* of both, where the app does not say */
 #define WSD_MESSAGE_CEILING (16u << 20) /* of maxMessageSize while messages travel over the bus */
 #define WSD_MESSAGE_DEFAULT 5242864u
 #define WSD_PING_SECONDS_MAX 30000u /* of pingInterval and pongTimeout */
@@ -20,6 +25,7 @@
 #define WSD_PROTOCOL_NAME_MAX 128u  /* octets of one subprotocol in it */
 #define WSD_ORIGINS_MAX 64u         /* entries of the option allowedOrigins */
 #define WSD_ORIGIN_TEXT_MAX 300u    /* octets of one of them */
+#define WSD_SHOWN_MAX 64u           /* characters of a text of the caller in a message to it */
 #define WSD_ADDRESS_TEXT_MAX 64u    /* octets of the option serverIP */
 
 #define WSD_LISTEN_BACKLOG 511
@@ -61,6 +67,18 @@
 #define WSD_FDS_BESIDES 2u          /* kept too: the state, and a reserve that makes room for the next one */
 #define WSD_IDLE_EXIT_MAX 86400u    /* seconds */
 #define WSD_KEPT_MEMORY (256 << 10) /* octets of free memory to keep, and the size from which blocks are mapped */
+
+#define WSD_GROUPS_MAX 256 /* groups of a user that are looked up in the user database */
+
+#define WSD_PEER_QUEUE_LEAST (256u << 10)   /* of maxQueueBytes in the policy */
+#define WSD_WORKER_MEMORY_LEAST (4u << 20)  /* of maxWorkerMemory in the policy ... */
+#define WSD_WORKER_MEMORY_MOST (1ull << 30) /* ... */
+#define WSD_POLICY_RULES_MAX 512u           /* of all files together */
+
+#define WSD_DEVICE_FILE_MAX (64 << 10) /* octets of a file in which the device names its profile; beyond: not read */
+#define WSD_LOG_LINES_MAX 60u          /* in the journal that clients with one app id may cause at once ... */
+#define WSD_LOG_LINE_MS 2000           /* ... and in so long one more; beyond: counted, and their number told */
+#define WSD_LOG_TEXT_MAX 1024u         /* characters of one text in it; beyond: cut */
 
 #define WSD_CONFIG_FILE_MAX (1u << 20) /* octets of one configuration file */
 #define WSD_CONFIG_LIST_MAX 64u        /* entries of one list in it */

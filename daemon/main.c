@@ -3,7 +3,11 @@
 #include "daemon/bus.h"
 #include "daemon/config.h"
 #include "daemon/departure.h"
+#include "daemon/device-profile.h"
+#include "daemon/explain.h"
+#include "daemon/journal.h"
 #include "daemon/limits.h"
+#include "daemon/policy.h"
 #include "daemon/service.h"
 #include "daemon/supervisor.h"
 
@@ -19,7 +23,7 @@
 #define WSD_WORKER_PATH "/usr/libexec/wsserverd/wsserver-worker"
 #endif
 
-enum { EXIT_USAGE = 2, EXIT_IDLE = 77 };
+enum { EXIT_USAGE = 2, EXIT_MAY_NOT = 3, EXIT_IDLE = 77 };
 
 #define IDLE_CHECK_MS 250u
 
@@ -27,6 +31,8 @@ struct options {
   gboolean session;
   gboolean check_config;
   gboolean version;
+  gboolean explain;
+  char *label;
   char *address;
   char *config;
 };
@@ -47,14 +53,20 @@ static bool parse_options(int *argc, char ***argv, struct options *options) {
       {"address", 0, 0, G_OPTION_ARG_STRING, &options->address, "Serve the bus at this D-Bus address", "ADDRESS"},
       {"config", 0, 0, G_OPTION_ARG_FILENAME, &options->config, "Read this configuration file and no other", "FILE"},
       {"check-config", 0, 0, G_OPTION_ARG_NONE, &options->check_config, "Check the configuration and exit", NULL},
+      {"explain", 0, 0, G_OPTION_ARG_NONE, &options->explain,
+       "Tell what the policy says of USER, on PORT, on ADDRESS (default: 0.0.0.0), and exit", NULL},
+      {"label", 0, 0, G_OPTION_ARG_STRING, &options->label, "With --explain: of a process with this security label",
+       "LABEL"},
       {"version", 0, 0, G_OPTION_ARG_NONE, &options->version, "Print the version and exit", NULL},
       G_OPTION_ENTRY_NULL,
   };
-  g_autoptr(GOptionContext) context = g_option_context_new("- WebSocket servers for apps, over D-Bus");
+  g_autoptr(GOptionContext) context =
+      g_option_context_new("[USER [PORT [ADDRESS]]] - WebSocket servers for apps, over D-Bus");
   g_option_context_add_main_entries(context, entries, NULL);
   g_option_context_set_description(
       context,
       "Exit status: 0 ended in order, 1 failed (the configuration is faulty, the bus name is taken), 2 wrong usage, "
+      "3 --explain: may not serve, "
       "77 idle for as long as configured.\n"
       "Environment: WSSERVERD_WORKER is the path of wsserver-worker, for running from a build folder.\n");
   g_autoptr(GError) error = NULL;
@@ -62,8 +74,13 @@ static bool parse_options(int *argc, char ***argv, struct options *options) {
     g_printerr("wsserverd: %s; see wsserverd --help\n", error->message);
     return false;
   }
-  if (*argc > 1) {
-    g_printerr("wsserverd: unexpected argument %s; see wsserverd --help\n", (*argv)[1]);
+  int expected = options->explain ? 4 : 1;
+  if (*argc > expected) {
+    g_printerr("wsserverd: unexpected argument %s; see wsserverd --help\n", (*argv)[expected]);
+    return false;
+  }
+  if (options->explain ? *argc < 2 : options->label != NULL) {
+    g_printerr("wsserverd: --explain and a user belong together, and --label to them; see wsserverd --help\n");
     return false;
   }
   if (options->session && options->address) {
@@ -110,12 +127,8 @@ static gboolean check_idle(gpointer data) {
 
 static gboolean on_hangup(gpointer data) {
   struct program *program = data;
-  g_autoptr(GError) error = NULL;
   wsd_supervisor_reloading(program->supervisor);
-  if (wsd_service_reload(program->service, &error))
-    g_message("configuration read again");
-  else
-    g_warning("configuration not changed: %s", error->message);
+  (void)wsd_service_reload(program->service, NULL); /* which says what came of it */
   wsd_supervisor_ready(program->supervisor);
   return G_SOURCE_CONTINUE;
 }
@@ -124,7 +137,9 @@ static void on_bus_ready(void *user) {
   struct program *program = user;
   program->idle_since = g_get_monotonic_time();
   wsd_supervisor_ready(program->supervisor);
-  g_message("wsserverd " WSSERVERD_VERSION " is ready");
+  const struct wsd_config *config = program->service->config;
+  wsd_journal(WSD_EVENT_READY, NULL, "wsserverd " WSSERVERD_VERSION " is ready: device profile %s, %u rules",
+              wsd_device_profile(config), wsd_policy_size(config->policy));
 }
 
 static void on_bus_refused(void *user, const char *text) {
@@ -173,7 +188,25 @@ static int run(struct program *program, const char *address) {
   return program->status;
 }
 
-static int start(const struct options *options) {
+static int explain(const struct wsd_config *config, const struct options *options, char **arguments) {
+  const struct wsd_question question = {
+      .user = arguments[1],
+      .label = options->label,
+      .port = arguments[2],
+      .address = arguments[2] ? arguments[3] : NULL,
+  };
+  g_autoptr(GError) error = NULL;
+  GString *words = g_string_new(NULL);
+  enum wsd_verdict verdict = wsd_explain(config, &question, words, &error);
+  if (verdict == WSD_VERDICT_FAULT)
+    g_printerr("wsserverd: %s\n", error->message);
+  else
+    g_print("%s", words->str);
+  g_string_free(words, TRUE);
+  return verdict == WSD_VERDICT_FAULT ? EXIT_FAILURE : verdict == WSD_VERDICT_MAY ? EXIT_SUCCESS : EXIT_MAY_NOT;
+}
+
+static int start(const struct options *options, char **arguments) {
   struct wsd_config_source source = wsd_config_default_source();
   source.file = options->config;
   g_autoptr(GError) error = NULL;
@@ -181,6 +214,11 @@ static int start(const struct options *options) {
   if (!config) {
     g_printerr("wsserverd: %s\n", error->message);
     return EXIT_FAILURE;
+  }
+  if (options->explain) {
+    int status = explain(config, options, arguments);
+    wsd_config_free(config);
+    return status;
   }
   if (options->check_config) {
     wsd_config_free(config);
@@ -215,9 +253,10 @@ int main(int argc, char **argv) {
     raise_descriptor_limit();
     tidy_memory();
     keep_capabilities_from_workers();
-    status = start(&options);
+    status = start(&options, argv);
   }
   g_free(options.address);
   g_free(options.config);
+  g_free(options.label);
   return status;
 }

@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/face.h"
 
+#include "daemon/account.h"
 #include "daemon/ban-desk.h"
 #include "daemon/device-profile.h"
+#include "daemon/journal.h"
 #include "daemon/keeper.h"
 #include "daemon/server-query.h"
 
@@ -24,6 +26,9 @@ static void create_server(struct wsd_service *service, const struct wsd_object *
   GError *error = NULL;
   struct wsd_server *server = wsd_service_create_server(service, call->app, &error);
   if (!server) {
+    struct wsd_scene scene = wsd_scene_of_app(call->app);
+    scene.error = wsd_error_name(wsd_error_code(error));
+    wsd_journal(WSD_EVENT_QUOTA, &scene, "%s gets no server: %s", call->app->account->app_id, error->message);
     wsd_call_take_error(call, error);
     return;
   }

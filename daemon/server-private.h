@@ -21,6 +21,8 @@ struct wsd_server {
   struct wsd_start_options options;
   struct wsd_start_options wanted;    /* by the Start under way, until it listens */
   enum wsd_server_state state_before; /* that Start */
+  struct wsd_terms terms;             /* of the rule that lets it run */
+  char *rule;                         /* its title, which the terms name */
   int vault;                          /* -1: none */
   struct wsd_preparation *preparation;
   struct wsd_replacement *replacement;
@@ -61,6 +63,13 @@ void wsd_server_refuse_start(struct wsd_server *server, GError *error);
 /* Goes on with the Start under way, whose certificate is right where there is one. */
 void wsd_server_listen(struct wsd_server *server);
 
+/* server-terms.c */
+
+/* Whether the owner may start it with these options, which are read here: profile, policy, quotas, then each value. False with an error
+ * for the caller; the options are to be cleared in any case. */
+bool wsd_server_admit(struct wsd_server *server, GVariant *dictionary, GUnixFDList *fds,
+                      struct wsd_start_options *options, GError **error);
+
 /* server-certificate.c */
 
 void wsd_server_drop_vault(struct wsd_server *server);
@@ -96,6 +105,8 @@ void wsd_server_drop_worker(struct wsd_server *server);
 bool wsd_server_start_worker(struct wsd_server *server, GError **error);
 /* Goes on with a worker that an earlier process left behind, and takes the descriptors; false when that cannot be. */
 bool wsd_server_adopt_worker(struct wsd_server *server, const struct wsd_kept_server *kept, int control, int pidfd);
+/* Tells a worker that runs the limits that hold now. */
+void wsd_server_adjust_worker(struct wsd_server *server);
 /* Starts another worker after a while that grows with every death. Peers that connect meanwhile wait in the listener's
  * backlog. */
 void wsd_server_restart_later(struct wsd_server *server);

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The process that serves a server: started, adopted, started again when it dies. */
+#include "daemon/account.h"
 #include "daemon/app.h"
+#include "daemon/journal.h"
 #include "daemon/keeper.h"
 #include "daemon/limits.h"
 #include "daemon/listener.h"
@@ -59,8 +61,10 @@ void wsd_server_drop_worker(struct wsd_server *server) {
 static gboolean on_ready_timeout(gpointer data) {
   struct wsd_server *server = data;
   server->timer = 0;
-  g_warning("server %" G_GUINT64_FORMAT ": its worker was not ready within %u ms and is ended", server->number,
-            server->service->timing.ready_timeout);
+  const struct wsd_scene scene = wsd_scene_of_server(server);
+  wsd_journal(WSD_EVENT_WORKER_FAULT, &scene,
+              "the worker of server %" G_GUINT64_FORMAT " was not ready within %u ms and is ended", server->number,
+              server->service->timing.ready_timeout);
   wsd_worker_kill(server->worker);
   return G_SOURCE_REMOVE;
 }
@@ -70,8 +74,13 @@ static struct wsd_worker_settings worker_settings(const struct wsd_server *serve
   return (struct wsd_worker_settings){
       .name = server->path,
       .generation = server->generation,
-      .max_clients = options->max_clients,
-      .max_per_client = options->max_per_client,
+      .max_clients = MIN(options->max_clients, server->terms.max_clients),
+      .max_per_client = MIN(options->max_per_client, server->terms.max_per_client),
+      .max_connections = server->terms.max_connections,
+      .max_queue = server->terms.max_queue,
+      .max_memory = server->terms.max_memory,
+      .nice = server->terms.nice,
+      .require_origin = server->terms.require_origin,
       .protocol = options->protocol,
       .allowed_origins = (const char *const *)options->allowed_origins,
       .max_message = options->max_message,
@@ -161,18 +170,35 @@ static void on_ready(void *user) {
   wsd_keeper_touch(server->service->keeper); /* which requests it knows, a successor of ours has to know */
   if (server->state == WSD_SERVER_STARTING) {
     wsd_server_set_state(server, WSD_SERVER_RUNNING);
-    g_info("%s: server %" G_GUINT64_FORMAT " listens on %s port %u", server->app->name, server->number,
-           server->options.server_ip, server->options.server_port);
+    const struct wsd_scene scene = wsd_scene_of_server(server);
+    wsd_journal(WSD_EVENT_STARTED, &scene, "server %" G_GUINT64_FORMAT " of %s listens on %s port %u%s, by %s",
+                server->number, server->app->account->app_id, server->options.server_ip, server->options.server_port,
+                server->options.tls ? " with TLS" : "", server->rule);
     if (server->start_call)
       wsd_call_return(g_steal_pointer(&server->start_call), NULL);
   }
   wsd_traffic_open(server->traffic);
 }
 
+static void on_notice(void *user, const struct wsd_notice *notice) {
+  const struct wsd_server *server = user;
+  struct wsd_scene scene = wsd_scene_of_server(server);
+  scene.peer = notice->peer;
+  if (notice->is_ban)
+    wsd_journal(WSD_EVENT_BANNED, &scene, "server %" G_GUINT64_FORMAT " refuses %s for %u seconds: %s", server->number,
+                notice->peer, notice->number, notice->text);
+  else
+    wsd_journal(WSD_EVENT_PEERS_REFUSED, &scene,
+                "server %" G_GUINT64_FORMAT " refused %u peers, the last from %s, with %u: %s", server->number,
+                notice->number, notice->peer, notice->status, notice->text);
+}
+
 static void on_failed(void *user, guint32 number, const char *text) {
   struct wsd_server *server = user;
   (void)number;
-  g_warning("server %" G_GUINT64_FORMAT ": its worker could not start: %s", server->number, text);
+  const struct wsd_scene scene = wsd_scene_of_server(server);
+  wsd_journal(WSD_EVENT_WORKER_FAULT, &scene, "the worker of server %" G_GUINT64_FORMAT " could not start: %s",
+              server->number, text);
 }
 
 /* The worker goes on. Where the channel was ours it gets a fresh one, for the old one may end in half a record. */
@@ -205,9 +231,11 @@ bool wsd_server_adopt_worker(struct wsd_server *server, const struct wsd_kept_se
 
 void wsd_server_on_traffic_ended(void *user, const char *fault) {
   struct wsd_server *server = user;
+  const struct wsd_scene scene = wsd_scene_of_server(server);
   if (fault)
-    g_warning("server %" G_GUINT64_FORMAT ": its worker broke the rules of the channel and is ended: %s",
-              server->number, fault);
+    wsd_journal(WSD_EVENT_WORKER_FAULT, &scene,
+                "the worker of server %" G_GUINT64_FORMAT " broke the rules of the channel and is ended: %s",
+                server->number, fault);
   /* Without its channel a worker is of no use. When it is stopping, its end is on the way anyway. */
   if (server->worker && (fault || server->state != WSD_SERVER_STOPPING))
     wsd_worker_kill(server->worker);
@@ -246,6 +274,10 @@ static void on_gone(void *user) {
     return;
   }
   wsd_server_drop_worker(server);
+  const struct wsd_scene scene = wsd_scene_of_server(server);
+  wsd_journal(WSD_EVENT_WORKER_DIED, &scene,
+              "the worker of server %" G_GUINT64_FORMAT " of %s has ended unexpectedly; it is started again",
+              server->number, server->app->account->app_id);
   if (was_ready)
     wsd_traffic_error(server->traffic, WSD_ERROR_FAILED,
                       "the server's process ended unexpectedly: its connections are lost, and it is started again");
@@ -271,12 +303,15 @@ static const struct wsd_worker_events worker_events = {
     .failed = on_failed,
     .stopped = on_stopped,
     .channel_ended = on_channel_ended,
+    .notice = on_notice,
     .gone = on_gone,
 };
 
 static void give_up(struct wsd_server *server) {
-  g_warning("server %" G_GUINT64_FORMAT ": its worker died %u times in a row; giving up", server->number,
-            server->restarts);
+  const struct wsd_scene scene = wsd_scene_of_server(server);
+  wsd_journal(WSD_EVENT_SERVER_FAILED, &scene,
+              "the worker of server %" G_GUINT64_FORMAT " ended %u times in a row; the server has failed",
+              server->number, server->restarts);
   wsd_server_drop_listener(server);
   wsd_server_cancel_replacement(server, "the server has failed");
   wsd_server_drop_vault(server);
@@ -306,4 +341,10 @@ void wsd_server_restart_later(struct wsd_server *server) {
   guint delay = MIN(timing->restart_delay_min << server->restarts, timing->restart_delay_max);
   server->restarts++;
   server->timer = g_timeout_add(delay, on_restart, server);
+}
+
+void wsd_server_adjust_worker(struct wsd_server *server) {
+  struct wsd_worker_settings settings = worker_settings(server);
+  if (server->worker_ready)
+    wsd_worker_adjust(server->worker, &settings);
 }

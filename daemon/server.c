@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/server-private.h"
 
+#include "daemon/account.h"
 #include "daemon/app.h"
 #include "daemon/delivery.h"
-#include "daemon/device-profile.h"
+#include "daemon/journal.h"
 #include "daemon/keeper.h"
 #include "daemon/limits.h"
 #include "daemon/listener.h"
@@ -20,6 +21,7 @@ struct wsd_server *wsd_server_new(struct wsd_service *service, struct wsd_app *a
   server->app = wsd_app_ref(app);
   service->server_count++;
   app->server_count++;
+  app->account->servers++;
   server->number = number;
   server->path = g_strdup_printf(WSD_SERVERS_PATH "/%" G_GUINT64_FORMAT, number);
   server->listener = server->worker_channel = server->vault = -1;
@@ -53,6 +55,7 @@ void wsd_server_unref(struct wsd_server *server) {
   wsd_start_options_clear(&server->wanted);
   g_ptr_array_unref(server->stop_calls);
   wsd_app_unref(server->app);
+  g_free(server->rule);
   g_free(server->path);
   g_free(server);
 }
@@ -83,6 +86,10 @@ const char *wsd_server_state_name(enum wsd_server_state state) {
 
 guint16 wsd_server_port(const struct wsd_server *server) {
   return server->state == WSD_SERVER_RUNNING ? server->options.server_port : 0;
+}
+
+const char *wsd_server_rule(const struct wsd_server *server) {
+  return server->rule;
 }
 
 bool wsd_server_channel_is_open(const struct wsd_server *server) {
@@ -125,6 +132,13 @@ void wsd_server_clear_timer(struct wsd_server *server) {
 
 /* Ends */
 
+static void log_refusal(const struct wsd_server *server, enum wsd_error code, const char *text) {
+  struct wsd_scene scene = wsd_scene_of_server(server);
+  scene.error = wsd_error_name(code);
+  wsd_journal(code == WSD_ERROR_LIMIT_EXCEEDED ? WSD_EVENT_QUOTA : WSD_EVENT_START_REFUSED, &scene,
+              "%s may not start server %" G_GUINT64_FORMAT ": %s", server->app->account->app_id, server->number, text);
+}
+
 void wsd_server_fail_start(struct wsd_server *server, enum wsd_error code, const char *text) {
   wsd_server_drop_worker(server);
   wsd_server_drop_listener(server);
@@ -132,6 +146,7 @@ void wsd_server_fail_start(struct wsd_server *server, enum wsd_error code, const
   if (!wsd_app_channel_is_there(&server->app_channel))
     wsd_server_forget_channel(server); /* the worker has had it */
   wsd_server_set_state(server, WSD_SERVER_FAILED);
+  log_refusal(server, code, text);
   if (server->start_call)
     wsd_call_fail(g_steal_pointer(&server->start_call), code, "%s", text);
 }
@@ -140,6 +155,7 @@ void wsd_server_fail_start(struct wsd_server *server, enum wsd_error code, const
 static void leave_place(struct wsd_server *server) {
   server->service->server_count--;
   server->app->server_count--;
+  server->app->account->servers--;
 }
 
 static void on_release_kept(void *user) {
@@ -163,7 +179,9 @@ void wsd_server_finish_stop(struct wsd_server *server) {
   wsd_traffic_close_all(server->traffic, 1001, "");
   wsd_traffic_fail_calls(server->traffic, WSD_ERROR_SHUTTING_DOWN, "the server was stopped meanwhile");
   wsd_server_set_state(server, WSD_SERVER_STOPPED);
-  g_info("%s: server %" G_GUINT64_FORMAT " has stopped", server->app->name, server->number);
+  const struct wsd_scene scene = wsd_scene_of_server(server);
+  wsd_journal(WSD_EVENT_STOPPED, &scene, "server %" G_GUINT64_FORMAT " of %s has stopped", server->number,
+              server->app->account->app_id);
   g_autoptr(GPtrArray) calls = g_steal_pointer(&server->stop_calls);
   server->stop_calls = g_ptr_array_new();
   for (guint i = 0; i < calls->len; i++)
@@ -178,7 +196,9 @@ void wsd_server_finish_stop(struct wsd_server *server) {
 static gboolean on_stop_timeout(gpointer data) {
   struct wsd_server *server = data;
   server->timer = 0;
-  g_warning("server %" G_GUINT64_FORMAT ": its worker did not stop in time and is ended", server->number);
+  const struct wsd_scene scene = wsd_scene_of_server(server);
+  wsd_journal(WSD_EVENT_WORKER_FAULT, &scene,
+              "the worker of server %" G_GUINT64_FORMAT " did not stop in time and is ended", server->number);
   wsd_worker_kill(server->worker);
   wsd_server_finish_stop(server);
   return G_SOURCE_REMOVE;
@@ -210,24 +230,12 @@ void wsd_server_begin_stop(struct wsd_server *server) {
 
 /* Calls */
 
-static bool check_start(struct wsd_server *server, struct wsd_call *call, struct wsd_start_options *options,
-                        GError **error) {
-  const struct wsd_config *config = server->service->config;
-  if (!wsd_device_profile_allows_servers(config)) {
-    g_set_error(error, WSD_ERROR, WSD_ERROR_NOT_SUPPORTED,
-                "this device's profile, %s, may not run servers; use a device that may", wsd_device_profile(config));
-    return false;
-  }
-  g_autoptr(GVariant) dictionary = g_variant_get_child_value(call->arguments, 0);
-  return wsd_start_options_read(dictionary, g_dbus_message_get_unix_fd_list(call->message), server->by_channel, options,
-                                error);
-}
-
 void wsd_server_refuse_start(struct wsd_server *server, GError *error) {
   struct wsd_call *call = g_steal_pointer(&server->start_call);
   wsd_start_options_clear(&server->wanted);
   wsd_server_drop_vault(server);
   wsd_server_set_state(server, server->state_before);
+  log_refusal(server, wsd_error_code(error), error->message);
   wsd_call_take_error(call, error);
 }
 
@@ -260,9 +268,12 @@ void wsd_server_start(struct wsd_server *server, struct wsd_call *call) {
     return;
   }
   struct wsd_start_options options = {0};
+  g_autoptr(GVariant) dictionary = g_variant_get_child_value(call->arguments, 0);
+  GUnixFDList *fds = g_dbus_message_get_unix_fd_list(call->message);
   GError *error = NULL;
-  if (!check_start(server, call, &options, &error)) {
+  if (!wsd_server_admit(server, dictionary, fds, &options, &error)) {
     wsd_start_options_clear(&options);
+    log_refusal(server, wsd_error_code(error), error->message);
     wsd_call_take_error(call, error);
     return;
   }
@@ -325,15 +336,6 @@ void wsd_server_release(struct wsd_server *server, struct wsd_call *call) {
 
 void wsd_server_abandon(struct wsd_server *server) {
   release(server, NULL);
-}
-
-void wsd_server_forbid(struct wsd_server *server, const char *profile) {
-  if (server->state != WSD_SERVER_STARTING && server->state != WSD_SERVER_RUNNING)
-    return;
-  g_autofree char *text =
-      g_strdup_printf("this device's profile is now %s, which may not run servers: the server stops", profile);
-  wsd_traffic_error(server->traffic, WSD_ERROR_NOT_SUPPORTED, text);
-  wsd_server_begin_stop(server);
 }
 
 static bool check_running(struct wsd_server *server, struct wsd_call *call) {

@@ -40,6 +40,8 @@ const char *wsd_server_state_name(enum wsd_server_state state);
 /* What the last Start asked for; serverPort is the real one while running, else 0. Fields are zero before the first. */
 const struct wsd_start_options *wsd_server_options(const struct wsd_server *server);
 guint16 wsd_server_port(const struct wsd_server *server);
+/* The title of the rule that lets it run; NULL before the first Start. */
+const char *wsd_server_rule(const struct wsd_server *server);
 bool wsd_server_channel_is_open(const struct wsd_server *server);
 
 /* The calls of the contract. Each takes the call and answers it, now or later. */
@@ -71,8 +73,8 @@ void wsd_server_hold(struct wsd_server *server);
 void wsd_server_settle(struct wsd_server *server);
 void wsd_server_let_go(struct wsd_server *server);
 
-/* The device may not run servers any more: Error, then as Stop. */
-void wsd_server_forbid(struct wsd_server *server, const char *profile);
+/* Policy or profile may have changed: where it may not run any more, Error, then as Stop; else its limits are those that hold now. */
+void wsd_server_reconsider(struct wsd_server *server);
 /* The owner is gone, or the bus is: as Release without an answer. */
 void wsd_server_abandon(struct wsd_server *server);
 

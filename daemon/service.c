@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/service.h"
 
+#include "daemon/account.h"
 #include "daemon/ban-desk.h"
 #include "daemon/delivery.h"
 #include "daemon/device-profile.h"
+#include "daemon/journal.h"
 #include "daemon/keeper.h"
 #include "daemon/limits.h"
 #include "daemon/names.h"
+#include "daemon/policy.h"
 #include "daemon/server.h"
 
 static gint compare_numbers(gconstpointer a, gconstpointer b, gpointer unused) {
@@ -35,15 +38,14 @@ struct wsd_service *wsd_service_new(const struct wsd_config_source *config_sourc
       .restart_delay_max = WSD_RESTART_DELAY_MAX_MS,
   };
   service->apps = g_hash_table_new_full(g_str_hash, g_str_equal, NULL, (GDestroyNotify)wsd_app_unref);
+  service->accounts = wsd_accounts_new();
   service->servers = g_tree_new_full(compare_numbers, NULL, g_free, NULL);
   return service;
 }
 
 /* Everything an app owns goes with it. */
 static void drop_app(struct wsd_app *app) {
-  app->gone = true;
-  wsd_delivery_abandon(app->delivery);
-  g_queue_clear_full(&app->waiting, g_object_unref);
+  wsd_app_leave(app);
   while (app->servers->len > 0)
     wsd_server_abandon(app->servers->pdata[app->servers->len - 1]);
 }
@@ -66,6 +68,7 @@ void wsd_service_free(struct wsd_service *service) {
   g_clear_pointer(&service->keeper, wsd_keeper_free);
   g_free(service->bus_guid);
   g_hash_table_unref(service->apps);
+  wsd_accounts_free(service->accounts);
   g_tree_unref(service->servers);
   wsd_config_free(service->config);
   g_free(service->worker_path);
@@ -89,11 +92,23 @@ struct wsd_app *wsd_service_app(struct wsd_service *service, const char *name) {
   return app;
 }
 
+bool wsd_service_introduce(struct wsd_service *service, struct wsd_app *app, struct wsd_identity *identity,
+                           GError **error) {
+  struct wsd_account *account = wsd_accounts_enter(service->accounts, identity->app_id, error);
+  if (account)
+    wsd_app_introduce(app, identity, account);
+  else
+    wsd_identity_free(identity);
+  return account != NULL;
+}
+
 void wsd_service_name_vanished(struct wsd_service *service, const char *name) {
   struct wsd_app *app = g_hash_table_lookup(service->apps, name);
   if (!app)
     return;
   wsd_app_ref(app);
+  if (app->account)
+    wsd_journal_settle(app->account);
   g_hash_table_remove(service->apps, name);
   drop_app(app);
   wsd_app_unref(app);
@@ -110,6 +125,8 @@ struct wsd_server *wsd_service_create_server(struct wsd_service *service, struct
                 WSD_SERVERS_PER_APP_MAX);
     return NULL;
   }
+  if (!wsd_account_has_room(app->account, error))
+    return NULL;
   if (service->server_count >= WSD_SERVERS_MAX) {
     g_set_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED,
                 "all %u servers of this device are taken; try again when another app has released one",
@@ -245,18 +262,33 @@ static void announce_profile(struct wsd_service *service) {
   }
 }
 
-static void forbid_all(struct wsd_service *service) {
+void wsd_service_reconsider(struct wsd_service *service) {
   g_autoptr(GPtrArray) servers = g_ptr_array_new_with_free_func((GDestroyNotify)wsd_server_unref);
   for (GTreeNode *node = g_tree_node_first(service->servers); node; node = g_tree_node_next(node))
     g_ptr_array_add(servers, wsd_server_ref(g_tree_node_value(node)));
   for (guint i = 0; i < servers->len; i++)
-    wsd_server_forbid(servers->pdata[i], wsd_device_profile(service->config));
+    wsd_server_reconsider(servers->pdata[i]);
+}
+
+/* On the bus that is there; before there is one, nobody knows. */
+void wsd_service_report_idle_rules(struct wsd_service *service) {
+  const struct wsd_rule *rule = wsd_policy_about_units(service->config->policy);
+  const struct wsd_scene scene = {.rule = rule ? rule->title : NULL};
+  if (rule && service->connection && !service->units_are_certain)
+    wsd_journal(WSD_EVENT_RULE_IDLE, &scene,
+                "%s is by units, which this bus does not tell (ProcessFD in GetConnectionCredentials): it lets nobody "
+                "serve by them",
+                rule->title);
 }
 
 bool wsd_service_reload(struct wsd_service *service, GError **error) {
-  struct wsd_config *config = wsd_config_load(&service->config_source, error);
-  if (!config)
+  GError *fault = NULL;
+  struct wsd_config *config = wsd_config_load(&service->config_source, &fault);
+  if (!config) {
+    wsd_journal(WSD_EVENT_NOT_RELOADED, NULL, "configuration not changed: %s", fault->message);
+    g_propagate_error(error, fault);
     return false;
+  }
   struct wsd_config *before = service->config;
   bool allowed_before = wsd_device_profile_allows_servers(before);
   bool allowed = wsd_device_profile_allows_servers(config);
@@ -265,7 +297,9 @@ bool wsd_service_reload(struct wsd_service *service, GError **error) {
   wsd_config_free(before);
   if (changed)
     announce_profile(service);
-  if (!allowed)
-    forbid_all(service);
+  wsd_journal(WSD_EVENT_RELOADED, NULL, "configuration read again: device profile %s, %u rules",
+              wsd_device_profile(config), wsd_policy_size(config->policy));
+  wsd_service_report_idle_rules(service);
+  wsd_service_reconsider(service);
   return true;
 }

@@ -9,6 +9,7 @@
 #include "daemon/call.h"
 #include "daemon/config.h"
 
+struct wsd_accounts;
 struct wsd_ban_desk;
 struct wsd_keeper;
 struct wsd_server;
@@ -31,10 +32,12 @@ struct wsd_service {
   struct wsd_keeper *keeper;
   struct wsd_ban_desk *ban_desk;
   GDBusConnection *connection; /* NULL while there is none */
+  bool units_are_certain;      /* that bus tells the pidfd of its clients */
   char *bus_guid;              /* of that bus */
   GHashTable *apps;            /* by unique name; holds references */
-  GTree *servers;              /* by number; the apps hold the references */
-  guint server_count;          /* these, and released ones that have not stopped yet */
+  struct wsd_accounts *accounts;
+  GTree *servers;     /* by number; the apps hold the references */
+  guint server_count; /* these, and released ones that have not stopped yet */
   guint64 last_number;
 };
 
@@ -48,6 +51,9 @@ void wsd_service_set_connection(struct wsd_service *service, GDBusConnection *co
 
 /* Known, or made known now; NULL when there are too many. */
 struct wsd_app *wsd_service_app(struct wsd_service *service, const char *name);
+/* The bus has told who a client is. False with LIMIT_EXCEEDED when there are too many of that kind. Takes `identity`. */
+bool wsd_service_introduce(struct wsd_service *service, struct wsd_app *app, struct wsd_identity *identity,
+                           GError **error);
 void wsd_service_name_vanished(struct wsd_service *service, const char *name);
 bool wsd_service_is_administrator(const struct wsd_service *service, const struct wsd_app *app);
 
@@ -72,5 +78,9 @@ void wsd_service_hold(struct wsd_service *service);
  * the service can only be freed. */
 void wsd_service_let_go(struct wsd_service *service, void (*done)(void *user), void *user);
 
+/* Says in the log which rules can have no effect on this bus. */
+void wsd_service_report_idle_rules(struct wsd_service *service);
+/* Every server is judged anew by policy and profile. */
+void wsd_service_reconsider(struct wsd_service *service);
 /* Reads the configuration again and applies it; on a fault everything stays as it was. */
 bool wsd_service_reload(struct wsd_service *service, GError **error);

@@ -3,10 +3,11 @@
 
 #include "daemon/error.h"
 #include "daemon/limits.h"
+#include "daemon/listen-address.h"
 #include "daemon/origin.h"
+#include "daemon/printable.h"
 
 #include <arpa/inet.h>
-#include <net/if.h>
 #include <string.h>
 
 /* The known keys. */
@@ -45,19 +46,6 @@ static bool is_port_type(GVariant *value) {
   return g_variant_type_is_basic(g_variant_get_type(value)) && strchr("qiuxt", g_variant_get_type_string(value)[0]);
 }
 
-/* A text that we do not know, fit for a message: not too long, and without control characters. */
-static char *printable(const char *key) {
-  GString *shown = g_string_new(NULL);
-  for (int i = 0; *key && i < 64; i++, key = g_utf8_next_char(key)) {
-    gunichar character = g_utf8_get_char(key);
-    if (g_unichar_isprint(character))
-      g_string_append_unichar(shown, character);
-    else
-      g_string_append_printf(shown, "\\u%04x", character);
-  }
-  return g_string_free(shown, FALSE);
-}
-
 static bool check_key(const char *key, GVariant *value, GError **error) {
   for (size_t i = 0; i < G_N_ELEMENTS(known); i++) {
     if (!g_str_equal(known[i].name, key))
@@ -68,7 +56,7 @@ static bool check_key(const char *key, GVariant *value, GError **error) {
                    known[i].type ? known[i].type : "q (i, u, x and t are taken too)");
     return true;
   }
-  g_autofree char *escaped = printable(key);
+  g_autofree char *escaped = wsd_printable(key, WSD_SHOWN_MAX);
   return fault(error, WSD_ERROR_INVALID_ARGUMENT, escaped, "unknown option; see org.wsserver1(5) for the known ones");
 }
 
@@ -90,55 +78,11 @@ static bool check_keys(GVariant *dictionary, GError **error) {
   return true;
 }
 
-static bool parse_ipv4(const char *text, struct sockaddr_in *address) {
-  address->sin_family = AF_INET;
-  return inet_pton(AF_INET, text, &address->sin_addr) == 1;
-}
-
-/* Linux lets TCP listen on these, where nobody can ever connect. */
-static bool is_for_many(const struct sockaddr_in *address) {
-  guint32 number = ntohl(address->sin_addr.s_addr);
-  return IN_MULTICAST(number) || number == INADDR_BROADCAST;
-}
-
-/* With an optional %zone, an interface's name or index, which only link-local addresses have. */
-static bool parse_ipv6(const char *text, struct sockaddr_in6 *address, GError **error) {
-  const char *percent = strchr(text, '%');
-  g_autofree char *number = percent ? g_strndup(text, (gsize)(percent - text)) : g_strdup(text);
-  address->sin6_family = AF_INET6;
-  if (inet_pton(AF_INET6, number, &address->sin6_addr) != 1)
-    return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP", "is not a numeric IPv4 or IPv6 address");
-  bool link_local = IN6_IS_ADDR_LINKLOCAL(&address->sin6_addr);
-  if (!percent && link_local)
-    return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP",
-                 "a link-local address needs its interface: fe80::1%%eth0");
-  if (!percent)
-    return true;
-  guint64 index = if_nametoindex(percent + 1);
-  if (index == 0 && !g_ascii_string_to_unsigned(percent + 1, 10, 1, G_MAXUINT32, &index, NULL))
-    return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP", "this machine has no such interface as behind the %%");
-  if (!link_local)
-    return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP", "only link-local addresses take a %%zone; leave it out");
-  address->sin6_scope_id = (guint32)index;
-  return true;
-}
-
 static bool read_address(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
   const char *text = "0.0.0.0";
   g_variant_lookup(dictionary, "serverIP", "&s", &text);
-  if (strlen(text) > WSD_ADDRESS_TEXT_MAX)
-    return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP", "is longer than %u octets", WSD_ADDRESS_TEXT_MAX);
-  options->server_ip = g_strdup(text);
-  if (parse_ipv4(text, (struct sockaddr_in *)&options->address)) {
-    if (is_for_many((const struct sockaddr_in *)&options->address))
-      return fault(error, WSD_ERROR_INVALID_ADDRESS, "serverIP",
-                   "is a multicast or broadcast address; use one of this machine");
-    options->address_length = sizeof(struct sockaddr_in);
-    return true;
-  }
-  memset(&options->address, 0, sizeof options->address);
-  options->address_length = sizeof(struct sockaddr_in6);
-  return parse_ipv6(text, (struct sockaddr_in6 *)&options->address, error);
+  options->server_ip = g_strndup(text, WSD_ADDRESS_TEXT_MAX);
+  return wsd_listen_address_read(text, &options->address, &options->address_length, error);
 }
 
 static bool port_in_range(GVariant *value, guint16 *port) {
@@ -170,6 +114,7 @@ static bool read_port(GVariant *dictionary, struct wsd_start_options *options, G
     return fault(error, WSD_ERROR_INVALID_ARGUMENT, "serverPort", "is required; 0 takes any free port");
   if (!port_in_range(value, &options->server_port))
     return fault(error, WSD_ERROR_INVALID_PORT, "serverPort", "must be from 0 to 65535; 0 takes any free port");
+  options->asked_port = options->server_port;
   if (options->address.ss_family == AF_INET)
     ((struct sockaddr_in *)&options->address)->sin_port = htons(options->server_port);
   else
@@ -177,18 +122,34 @@ static bool read_port(GVariant *dictionary, struct wsd_start_options *options, G
   return true;
 }
 
-static bool read_limit(GVariant *dictionary, const char *key, guint32 *limit, GError **error) {
-  *limit = 10;
+/* Above what a rule of the policy grants. */
+static bool exceeds(GError **error, const char *key, const struct wsd_terms *terms, guint64 ceiling) {
+  if (terms->source)
+    return fault(error, WSD_ERROR_LIMIT_EXCEEDED, key, "must be at most %" G_GUINT64_FORMAT ", as %s says", ceiling,
+                 terms->source);
+  return fault(error, WSD_ERROR_LIMIT_EXCEEDED, key, "must be at most %" G_GUINT64_FORMAT, ceiling);
+}
+
+static bool read_limit(GVariant *dictionary, const char *key, const struct wsd_terms *terms, guint32 ceiling,
+                       guint32 *limit, GError **error) {
+  *limit = MIN(WSD_CLIENTS_DEFAULT, ceiling);
   g_variant_lookup(dictionary, key, "u", limit);
   if (*limit == 0)
     return fault(error, WSD_ERROR_INVALID_ARGUMENT, key, "must be at least 1");
-  if (*limit > WSD_CLIENTS_CEILING)
-    return fault(error, WSD_ERROR_LIMIT_EXCEEDED, key, "must be at most %u", WSD_CLIENTS_CEILING);
-  return true;
+  return *limit <= ceiling || exceeds(error, key, terms, ceiling);
 }
 
-static bool read_max_message(GVariant *dictionary, bool by_channel, struct wsd_start_options *options, GError **error) {
-  options->max_message = WSD_MESSAGE_DEFAULT;
+static bool read_limits(GVariant *dictionary, const struct wsd_terms *terms, struct wsd_start_options *options,
+                        GError **error) {
+  return read_limit(dictionary, "maxConcurrentClientsNumber", terms, terms->max_clients, &options->max_clients,
+                    error) &&
+         read_limit(dictionary, "maxConnectionsForOneClient", terms, terms->max_per_client, &options->max_per_client,
+                    error);
+}
+
+static bool read_max_message(GVariant *dictionary, bool by_channel, const struct wsd_terms *terms,
+                             struct wsd_start_options *options, GError **error) {
+  options->max_message = MIN(WSD_MESSAGE_DEFAULT, terms->max_message);
   g_variant_lookup(dictionary, "maxMessageSize", "t", &options->max_message);
   if (options->max_message == 0)
     return fault(error, WSD_ERROR_INVALID_ARGUMENT, "maxMessageSize", "must be at least 1");
@@ -197,7 +158,7 @@ static bool read_max_message(GVariant *dictionary, bool by_channel, struct wsd_s
   if (!by_channel && options->max_message > WSD_MESSAGE_CEILING)
     return fault(error, WSD_ERROR_INVALID_ARGUMENT, "maxMessageSize",
                  "must be at most %u while there is no channel; call OpenChannel first", WSD_MESSAGE_CEILING);
-  return true;
+  return options->max_message <= terms->max_message || exceeds(error, "maxMessageSize", terms, terms->max_message);
 }
 
 /* The options that mean nothing, and less security than was meant, where there is no certificate. */
@@ -241,9 +202,12 @@ static bool read_tls_version(GVariant *dictionary, struct wsd_start_options *opt
   return true;
 }
 
-static bool read_certificate(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options,
-                             GError **error) {
+static bool read_certificate(GVariant *dictionary, GUnixFDList *fds, const struct wsd_terms *terms,
+                             struct wsd_start_options *options, GError **error) {
   g_autoptr(GVariant) certificate = g_variant_lookup_value(dictionary, "certificate", NULL);
+  if (!certificate && terms->require_tls)
+    return fault(error, WSD_ERROR_PERMISSION_DENIED, "certificate",
+                 "%s lets you serve with TLS only; give certificate and privateKey", terms->source);
   if (!certificate)
     return check_without_certificate(dictionary, error);
   struct wsd_certificate_files *files = options->files = wsd_certificate_files_new();
@@ -298,9 +262,14 @@ static bool read_compression(GVariant *dictionary, struct wsd_start_options *opt
   return true;
 }
 
-static bool read_origins(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
+static bool read_origins(GVariant *dictionary, const struct wsd_terms *terms, struct wsd_start_options *options,
+                         GError **error) {
   g_autofree const char **entries = NULL;
-  if (!g_variant_lookup(dictionary, "allowedOrigins", "^a&s", &entries))
+  bool given = g_variant_lookup(dictionary, "allowedOrigins", "^a&s", &entries);
+  if (!given && terms->require_origin)
+    return fault(error, WSD_ERROR_PERMISSION_DENIED, "allowedOrigins",
+                 "%s lets you serve named origins only; give allowedOrigins", terms->source);
+  if (!given)
     return true;
   guint count = g_strv_length((GStrv)entries);
   if (count > WSD_ORIGINS_MAX)
@@ -312,22 +281,24 @@ static bool read_origins(GVariant *dictionary, struct wsd_start_options *options
     options->allowed_origins[i] = wsd_origin_normalise(entries[i], &problem);
     if (options->allowed_origins[i])
       continue;
-    g_autofree char *shown = printable(entries[i]);
+    g_autofree char *shown = wsd_printable(entries[i], WSD_SHOWN_MAX);
     return fault(error, WSD_ERROR_INVALID_ARGUMENT, "allowedOrigins", "\"%s\" %s", shown, problem);
   }
   return true;
 }
 
-bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, bool by_channel, struct wsd_start_options *options,
-                            GError **error) {
+bool wsd_start_options_read_place(GVariant *dictionary, struct wsd_start_options *options, GError **error) {
   memset(options, 0, sizeof *options);
   return check_keys(dictionary, error) && read_address(dictionary, options, error) &&
-         read_port(dictionary, options, error) &&
-         read_limit(dictionary, "maxConcurrentClientsNumber", &options->max_clients, error) &&
-         read_limit(dictionary, "maxConnectionsForOneClient", &options->max_per_client, error) &&
-         read_max_message(dictionary, by_channel, options, error) &&
-         read_certificate(dictionary, fds, options, error) && read_protocol(dictionary, options, error) &&
-         read_origins(dictionary, options, error) &&
+         read_port(dictionary, options, error);
+}
+
+bool wsd_start_options_read_rest(GVariant *dictionary, GUnixFDList *fds, bool by_channel, const struct wsd_terms *terms,
+                                 struct wsd_start_options *options, GError **error) {
+  return read_limits(dictionary, terms, options, error) &&
+         read_max_message(dictionary, by_channel, terms, options, error) &&
+         read_certificate(dictionary, fds, terms, options, error) && read_protocol(dictionary, options, error) &&
+         read_origins(dictionary, terms, options, error) &&
          read_seconds(dictionary, "pingInterval", &options->ping_interval, error) &&
          read_seconds(dictionary, "pongTimeout", &options->pong_timeout, error) &&
          read_compression(dictionary, options);

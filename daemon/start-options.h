@@ -7,6 +7,7 @@
 #pragma once
 
 #include "daemon/certificate-files.h"
+#include "daemon/terms.h"
 
 #include <netinet/in.h>
 #include <stdbool.h>
@@ -18,6 +19,7 @@ struct wsd_start_options {
   socklen_t address_length;
   char *server_ip;
   guint16 server_port;
+  guint16 asked_port; /* 0: any free one, which server_port becomes once it listens */
   guint32 max_clients;
   guint32 max_per_client;
   char *protocol; /* comma list, may be empty */
@@ -31,10 +33,13 @@ struct wsd_start_options {
   GStrv allowed_origins; /* in their normal form, see origin.h; NULL: any */
 };
 
-/* `fds`: the descriptors that came with the dictionary, or NULL. `by_channel`: messages do not go over the bus, so they may be larger. False with an error of WSD_ERROR that names the key. The options are to
- * be cleared in any case. */
-bool wsd_start_options_read(GVariant *dictionary, GUnixFDList *fds, bool by_channel, struct wsd_start_options *options,
-                            GError **error);
+/* In two steps, between which the policy is asked what the terms are for that place. First names and types of all keys, address and port. Both:
+ * false with an error of WSD_ERROR that names the key; the options are to be cleared in any case. */
+bool wsd_start_options_read_place(GVariant *dictionary, struct wsd_start_options *options, GError **error);
+/* `fds`: the descriptors that came with the dictionary, or NULL. `by_channel`: messages do not go over the bus, so they may be
+ * larger. */
+bool wsd_start_options_read_rest(GVariant *dictionary, GUnixFDList *fds, bool by_channel, const struct wsd_terms *terms,
+                                 struct wsd_start_options *options, GError **error);
 /* Into options that hold nothing; without the files. */
 void wsd_start_options_copy(struct wsd_start_options *options, const struct wsd_start_options *from);
 void wsd_start_options_clear(struct wsd_start_options *options);

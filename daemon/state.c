@@ -3,6 +3,7 @@
 
 #include "daemon/error.h"
 #include "daemon/limits.h"
+#include "daemon/listen-address.h"
 #include "daemon/origin.h"
 
 #include <errno.h>
@@ -82,6 +83,7 @@ static GVariant *server_dictionary(const struct wsd_kept_server *server) {
   g_variant_builder_add(&builder, "{sv}", "settled", g_variant_new_boolean(server->settled));
   put_text(&builder, "serverIP", options->server_ip);
   put_u32(&builder, "serverPort", options->server_port);
+  put_u32(&builder, "askedPort", options->asked_port);
   put_u32(&builder, "maxClients", options->max_clients);
   put_u32(&builder, "maxPerClient", options->max_per_client);
   put_text(&builder, "protocol", options->protocol);
@@ -191,6 +193,19 @@ static bool read_origins(GVariant *dictionary, struct wsd_start_options *options
   return true;
 }
 
+/* What the policy judges. An address whose interface is gone meanwhile is judged as all addresses. */
+static void read_place(GVariant *dictionary, struct wsd_start_options *options) {
+  guint32 asked = options->server_port; /* as the releases did it whose state says nothing */
+  g_variant_lookup(dictionary, "askedPort", "u", &asked);
+  options->asked_port = (guint16)asked;
+  if (!options->server_ip ||
+      !wsd_listen_address_read(options->server_ip, &options->address, &options->address_length, NULL)) {
+    memset(&options->address, 0, sizeof options->address);
+    options->address.ss_family = AF_INET6;
+    options->address_length = sizeof(struct sockaddr_in6);
+  }
+}
+
 static bool read_options(GVariant *dictionary, struct wsd_start_options *options) {
   guint32 port = 0;
   gboolean tls = FALSE;
@@ -209,6 +224,7 @@ static bool read_options(GVariant *dictionary, struct wsd_start_options *options
   g_variant_lookup(dictionary, "compression", "b", &compression);
   options->compression = compression;
   options->server_port = (guint16)port;
+  read_place(dictionary, options);
   options->tls = tls;
   return port <= G_MAXUINT16 && options->vault_slot < WSD_VAULT_SLOTS && read_origins(dictionary, options);
 }

@@ -3,11 +3,14 @@
 
 #include "daemon/error.h"
 #include "daemon/limits.h"
+#include "daemon/peer-address.h"
+#include "daemon/pidfd.h"
 
 #include <errno.h>
 #include <glib-unix.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -146,6 +149,30 @@ static void handle_stopped(struct wsd_worker *worker, const struct wsc_control_r
     worker->events.stopped(worker->user, &counters);
 }
 
+static void handle_notice(struct wsd_worker *worker, const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  struct wsc_address address;
+  struct wsc_ban ban;
+  struct wsd_notice notice = {0};
+  g_autofree char *text = NULL, *peer = NULL;
+  if (wsc_control_find(record, WSC_FIELD_BAN_ENTRY, &field) && wsc_control_read_ban(&field, &ban)) {
+    notice.is_ban = true;
+    notice.number = ban.seconds;
+    notice.text = wsd_ban_reason(ban.reason);
+    notice.peer = peer = wsd_peer_address_show(&ban.address);
+  } else if (wsc_control_get_u32(record, WSC_FIELD_COUNT, &notice.number) &&
+             wsc_control_get_u32(record, WSC_FIELD_CODE, &notice.status) &&
+             wsc_control_find(record, WSC_FIELD_ADDRESS, &field) && wsc_control_read_address(&field, &address)) {
+    notice.text = text = record_text(record);
+    notice.peer = peer = wsd_host_address_show(&address);
+  } else {
+    break_off(worker, "a NOTICE of nothing");
+    return;
+  }
+  if (worker->events.notice)
+    worker->events.notice(worker->user, &notice);
+}
+
 static void handle_beginning(struct wsd_worker *worker, const struct wsc_control_record *record) {
   guint32 number = 0;
   if (worker->begun) {
@@ -178,6 +205,9 @@ static void handle_record(struct wsd_worker *worker, const struct wsc_control_re
   case WSC_CONTROL_CHANNEL_ENDED:
     text = record_text(record);
     worker->events.channel_ended(worker->user, text);
+    break;
+  case WSC_CONTROL_NOTICE:
+    handle_notice(worker, record);
     break;
   case WSC_CONTROL_COUNTERS:
   case WSC_CONTROL_CONNECTIONS:
@@ -376,6 +406,48 @@ static void add_origins(struct wsc_control_writer *writer, const struct wsd_work
   wsc_control_add_text(writer, WSC_FIELD_ALLOWED_ORIGINS | WSC_CRITICAL, list);
 }
 
+/* What can be adjusted while it runs, and the size of messages, without which limits are none. */
+static void add_terms(struct wsc_control_writer *writer, const struct wsd_worker_settings *settings) {
+  wsc_control_add_u32(writer, WSC_FIELD_MAX_CLIENTS, settings->max_clients);
+  wsc_control_add_u32(writer, WSC_FIELD_MAX_PER_CLIENT, settings->max_per_client);
+  wsc_control_add_u64(writer, WSC_FIELD_MAX_MESSAGE, settings->max_message);
+  wsc_control_add_u32(writer, WSC_FIELD_HANDSHAKE_TIMEOUT, settings->handshake_timeout);
+  wsc_control_add_u32(writer, WSC_FIELD_CONNECTION_RATE, settings->connection_rate);
+  wsc_control_add_u32(writer, WSC_FIELD_BAN_SECONDS, settings->ban_seconds);
+  wsc_control_add_u32(writer, WSC_FIELD_MAX_CONNECTIONS, settings->max_connections);
+  wsc_control_add_u32(writer, WSC_FIELD_MAX_QUEUE, settings->max_queue);
+  wsc_control_add_u64(writer, WSC_FIELD_MAX_MEMORY, settings->max_memory);
+  /* A worker that does not know of it must not let such peers in. */
+  if (settings->require_origin)
+    wsc_control_add_u32(writer, WSC_FIELD_ORIGIN_REQUIRED | WSC_CRITICAL, 1);
+  else
+    wsc_control_add_u32(writer, WSC_FIELD_ORIGIN_REQUIRED, 0);
+}
+
+/* The pid of one that an earlier process started is in no way ours to guess: see proc(5), fdinfo of a pidfd. */
+static pid_t pid_of(const struct wsd_worker *worker) {
+  if (worker->process)
+    return worker->process->exited ? 0 : worker->process->pid;
+  return worker->pidfd >= 0 ? (pid_t)wsd_pidfd_number(worker->pidfd) : 0;
+}
+
+static void renice(const struct wsd_worker *worker, guint32 nice_value) {
+  pid_t pid = pid_of(worker);
+  if (pid > 0 && getpriority(PRIO_PROCESS, (id_t)pid) != (int)nice_value)
+    (void)setpriority(PRIO_PROCESS, (id_t)pid, (int)nice_value); /* back to a lower value only where that is allowed */
+}
+
+void wsd_worker_adjust(struct wsd_worker *worker, const struct wsd_worker_settings *settings) {
+  guint8 room[512];
+  struct wsc_control_writer writer;
+  renice(worker, settings->nice);
+  if (worker->last_request < WSC_CONTROL_ADJUST) /* of a release whose limits stay */
+    return;
+  wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_ADJUST, 0);
+  add_terms(&writer, settings);
+  send_record(worker, &writer, NULL, 0);
+}
+
 bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int listener,
                           int channel) {
   guint8 room[4096 + WSD_ORIGINS_MAX * (WSD_ORIGIN_TEXT_MAX + 1)];
@@ -384,15 +456,10 @@ bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_set
   wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
   wsc_control_add_text(&writer, WSC_FIELD_NAME, settings->name);
   wsc_control_add_u64(&writer, WSC_FIELD_GENERATION, settings->generation);
-  wsc_control_add_u32(&writer, WSC_FIELD_MAX_CLIENTS, settings->max_clients);
-  wsc_control_add_u32(&writer, WSC_FIELD_MAX_PER_CLIENT, settings->max_per_client);
   wsc_control_add_text(&writer, WSC_FIELD_PROTOCOL, settings->protocol);
-  wsc_control_add_u64(&writer, WSC_FIELD_MAX_MESSAGE, settings->max_message);
   wsc_control_add_u32(&writer, WSC_FIELD_PING_INTERVAL, settings->ping_interval);
   wsc_control_add_u32(&writer, WSC_FIELD_PONG_TIMEOUT, settings->pong_timeout);
-  wsc_control_add_u32(&writer, WSC_FIELD_HANDSHAKE_TIMEOUT, settings->handshake_timeout);
-  wsc_control_add_u32(&writer, WSC_FIELD_CONNECTION_RATE, settings->connection_rate);
-  wsc_control_add_u32(&writer, WSC_FIELD_BAN_SECONDS, settings->ban_seconds);
+  add_terms(&writer, settings);
   add_origins(&writer, settings);
   wsc_control_add_u32(&writer, WSC_FIELD_COMPRESSION, settings->compression);
   bool tls = settings->vault >= 0;
@@ -401,6 +468,7 @@ bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_set
     wsc_control_add_u32(&writer, WSC_FIELD_TLS_MIN_VERSION | WSC_CRITICAL, settings->tls_min_version);
   }
   const int fds[] = {listener, settings->vault};
+  renice(worker, settings->nice);
   return send_record(worker, &writer, fds, tls ? 2 : 1) && (channel < 0 || attach(worker, settings, channel));
 }
 

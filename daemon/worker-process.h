@@ -21,6 +21,11 @@ struct wsd_worker_settings {
   const char *name; /* of the server, for the worker's log lines */
   guint64 generation;
   guint32 max_clients, max_per_client;
+  guint32 max_connections; /* of all peers together */
+  guint32 max_queue;       /* charged octets that may wait for one connection; not adjusted */
+  guint64 max_memory;      /* octets held for peers; 0: the worker's own bound */
+  guint32 nice;
+  bool require_origin;
   const char *protocol;
   const char *const *allowed_origins; /* NULL: any */
   guint64 max_message;
@@ -33,6 +38,15 @@ struct wsd_worker_settings {
   guint64 window_octets;
 };
 
+/* Something for the log that its peers caused. */
+struct wsd_notice {
+  bool is_ban;
+  const char *peer; /* its address */
+  guint32 number;   /* of seconds that the ban lasts, or of peers refused */
+  guint32 status;   /* HTTP status they were refused with */
+  const char *text; /* why */
+};
+
 struct wsd_worker_events {
   /* It serves. For an adopted worker: everything it says from here on is meant for us. */
   void (*ready)(void *user);
@@ -42,6 +56,7 @@ struct wsd_worker_events {
   void (*stopped)(void *user, const struct wsc_counters *counters);
   void (*channel_ended)(void *user, const char *text);
   void (*gone)(void *user);
+  void (*notice)(void *user, const struct wsd_notice *notice); /* or NULL: passed over */
 };
 
 /* Starts the program at `path`. `user` must live until wsd_worker_free(). */
@@ -68,6 +83,9 @@ void wsd_worker_kill(struct wsd_worker *worker);
 /* Hands over listener and channel (both stay the caller's; channel -1: none yet). False when the worker cannot be reached: `gone` follows. */
 bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int listener,
                           int channel);
+/* The limits that hold from now on: clients, connections, memory, times, rate, bans, whether an Origin is required, niceness. One of
+ * a release that cannot keeps those it has. */
+void wsd_worker_adjust(struct wsd_worker *worker, const struct wsd_worker_settings *settings);
 /* Instead of the above: it reads the files, fills the vault, and says `ready` or `failed`. Neither passes a descriptor on. */
 bool wsd_worker_prepare(struct wsd_worker *worker, int vault, const struct wsd_certificate_files *files,
                         int former_vault);

@@ -457,8 +457,8 @@ static void queue_welcome(struct wsw_server *server, uint32_t repeats, uint32_t 
       .generation = server->configuration.generation,
       .first_event = channel->store.acknowledged + 1,
       .max_message = server->configuration.max_message,
-      .queue_high = WSC_PEER_QUEUE_HIGH,
-      .queue_low = WSC_PEER_QUEUE_LOW,
+      .queue_high = server->configuration.max_queue,
+      .queue_low = wsw_sending_low(server),
       .standing = standing,
   };
   uint8_t body[WSC_WELCOME_SIZE];

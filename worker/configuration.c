@@ -19,6 +19,18 @@ static const char *read_limits(struct wsw_configuration *configuration, const st
   return NULL;
 }
 
+static const char *read_handshake_timeout(struct wsw_configuration *configuration,
+                                          const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  uint32_t seconds;
+  if (!wsc_control_find(record, WSC_FIELD_HANDSHAKE_TIMEOUT, &field))
+    seconds = WSW_HANDSHAKE_SECONDS;
+  else if (!read_number(record, WSC_FIELD_HANDSHAKE_TIMEOUT, 1, WSW_HANDSHAKE_SECONDS_MAX, &seconds))
+    return "CONFIGURE: the handshake timeout is out of range";
+  configuration->handshake_timeout = seconds * 1000ull;
+  return NULL;
+}
+
 static const char *read_times(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
   uint32_t seconds;
   if (!read_number(record, WSC_FIELD_PING_INTERVAL, 0, WSW_HEARTBEAT_SECONDS_MAX, &seconds))
@@ -27,13 +39,7 @@ static const char *read_times(struct wsw_configuration *configuration, const str
   if (!read_number(record, WSC_FIELD_PONG_TIMEOUT, 0, WSW_HEARTBEAT_SECONDS_MAX, &seconds))
     return "CONFIGURE: the pong timeout is missing or out of range";
   configuration->pong_timeout = seconds * 1000ull;
-  struct wsc_control_field field;
-  if (!wsc_control_find(record, WSC_FIELD_HANDSHAKE_TIMEOUT, &field))
-    seconds = WSW_HANDSHAKE_SECONDS;
-  else if (!read_number(record, WSC_FIELD_HANDSHAKE_TIMEOUT, 1, WSW_HANDSHAKE_SECONDS_MAX, &seconds))
-    return "CONFIGURE: the handshake timeout is out of range";
-  configuration->handshake_timeout = seconds * 1000ull;
-  return NULL;
+  return read_handshake_timeout(configuration, record);
 }
 
 static const char *read_rate(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
@@ -95,13 +101,48 @@ static const char *read_origins(struct wsw_configuration *configuration, const s
                                                                              : "CONFIGURE: no memory for the origins";
 }
 
+/* What the policy of the device grants. */
+static const char *read_terms(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  struct wsc_control_field field;
+  uint32_t required = configuration->origin_required;
+  if (wsc_control_find(record, WSC_FIELD_MAX_CONNECTIONS, &field) &&
+      !read_number(record, WSC_FIELD_MAX_CONNECTIONS, 1, WSW_CONNECTIONS_MAX, &configuration->max_connections))
+    return "CONFIGURE: the number of connections is out of range";
+  if (wsc_control_find(record, WSC_FIELD_MAX_QUEUE, &field) &&
+      !read_number(record, WSC_FIELD_MAX_QUEUE, WSW_QUEUE_LEAST, WSC_PEER_QUEUE_HIGH, &configuration->max_queue))
+    return "CONFIGURE: the octets that may wait for a connection are out of range";
+  if (wsc_control_find(record, WSC_FIELD_MAX_MEMORY, &field) &&
+      (!wsc_control_get_u64(record, WSC_FIELD_MAX_MEMORY, &configuration->max_memory) ||
+       (configuration->max_memory && configuration->max_memory < WSW_MEMORY_LEAST)))
+    return "CONFIGURE: the octets held for peers are out of range";
+  if (wsc_control_find(record, WSC_FIELD_ORIGIN_REQUIRED, &field) &&
+      !read_number(record, WSC_FIELD_ORIGIN_REQUIRED, 0, 1, &required))
+    return "CONFIGURE: does not say whether an Origin is required";
+  configuration->origin_required = required;
+  return NULL;
+}
+
 static const char *find_unknown(const struct wsc_control_record *record) {
-  static const uint16_t known[] = {WSC_FIELD_VERSION,        WSC_FIELD_GENERATION,      WSC_FIELD_MAX_CLIENTS,
-                                   WSC_FIELD_MAX_PER_CLIENT, WSC_FIELD_PROTOCOL,        WSC_FIELD_MAX_MESSAGE,
-                                   WSC_FIELD_PING_INTERVAL,  WSC_FIELD_PONG_TIMEOUT,    WSC_FIELD_HANDSHAKE_TIMEOUT,
-                                   WSC_FIELD_NAME,           WSC_FIELD_ALLOWED_ORIGINS, WSC_FIELD_CONNECTION_RATE,
-                                   WSC_FIELD_BAN_SECONDS,    WSC_FIELD_COMPRESSION,     WSC_FIELD_TLS,
-                                   WSC_FIELD_TLS_MIN_VERSION};
+  static const uint16_t known[] = {WSC_FIELD_VERSION,
+                                   WSC_FIELD_GENERATION,
+                                   WSC_FIELD_MAX_CLIENTS,
+                                   WSC_FIELD_MAX_PER_CLIENT,
+                                   WSC_FIELD_PROTOCOL,
+                                   WSC_FIELD_MAX_MESSAGE,
+                                   WSC_FIELD_PING_INTERVAL,
+                                   WSC_FIELD_PONG_TIMEOUT,
+                                   WSC_FIELD_HANDSHAKE_TIMEOUT,
+                                   WSC_FIELD_NAME,
+                                   WSC_FIELD_ALLOWED_ORIGINS,
+                                   WSC_FIELD_CONNECTION_RATE,
+                                   WSC_FIELD_BAN_SECONDS,
+                                   WSC_FIELD_COMPRESSION,
+                                   WSC_FIELD_TLS,
+                                   WSC_FIELD_TLS_MIN_VERSION,
+                                   WSC_FIELD_ORIGIN_REQUIRED,
+                                   WSC_FIELD_MAX_CONNECTIONS,
+                                   WSC_FIELD_MAX_QUEUE,
+                                   WSC_FIELD_MAX_MEMORY};
   uint16_t key;
   return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key)
              ? "CONFIGURE: holds a field that this version must know and does not"
@@ -109,7 +150,7 @@ static const char *find_unknown(const struct wsc_control_record *record) {
 }
 
 const char *wsw_configuration_read(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
-  *configuration = (struct wsw_configuration){0};
+  *configuration = (struct wsw_configuration){.max_connections = WSW_CONNECTIONS_MAX, .max_queue = WSC_PEER_QUEUE_HIGH};
   uint32_t version;
   if (!wsc_control_get_u32(record, WSC_FIELD_VERSION, &version) || version != WSC_CONTROL_VERSION)
     return "CONFIGURE: another version of the control records than this worker speaks";
@@ -124,6 +165,8 @@ const char *wsw_configuration_read(struct wsw_configuration *configuration, cons
   if (!fault)
     fault = read_rate(configuration, record);
   if (!fault)
+    fault = read_terms(configuration, record);
+  if (!fault)
     fault = read_texts(configuration, record);
   if (!fault)
     fault = read_tls(configuration, record);
@@ -132,6 +175,29 @@ const char *wsw_configuration_read(struct wsw_configuration *configuration, cons
   if (!fault)
     fault = read_origins(configuration, record);
   return fault;
+}
+
+/* Only limits: nothing that a connection has been promised. */
+const char *wsw_configuration_adjust(struct wsw_configuration *configuration, const struct wsc_control_record *record) {
+  struct wsw_configuration wanted = *configuration;
+  const char *fault = read_limits(&wanted, record);
+  if (!fault)
+    fault = read_handshake_timeout(&wanted, record);
+  if (!fault)
+    fault = read_rate(&wanted, record);
+  if (!fault)
+    fault = read_terms(&wanted, record);
+  if (fault)
+    return fault;
+  configuration->max_clients = wanted.max_clients;
+  configuration->max_per_client = wanted.max_per_client;
+  configuration->max_connections = wanted.max_connections;
+  configuration->max_memory = wanted.max_memory;
+  configuration->handshake_timeout = wanted.handshake_timeout;
+  configuration->connection_rate = wanted.connection_rate;
+  configuration->ban_time = wanted.ban_time;
+  configuration->origin_required = wanted.origin_required;
+  return NULL;
 }
 
 void wsw_configuration_clear(struct wsw_configuration *configuration) {

@@ -66,6 +66,13 @@ static bool send_channel_ended(struct wsw_control *control) {
   return send_packet(control, room, wsc_control_finish(&writer));
 }
 
+void wsw_control_notify(struct wsw_server *server, const struct wsc_control_writer *writer) {
+  struct wsw_control *control = &server->control;
+  bool waits = control->answer_length || control->channel_ended || control->stopped_owed;
+  if (control->watch.fd >= 0 && !waits && !control->stopped_sent)
+    (void)send_packet(control, writer->octets, wsc_control_finish(writer));
+}
+
 static bool send_stopped(struct wsw_server *server) {
   uint8_t room[WSC_COUNTERS_SIZE + 64];
   struct wsc_control_writer writer;
@@ -125,7 +132,7 @@ static void tell_ready(struct wsw_server *server, const struct wsc_control_recor
   struct wsc_control_writer writer;
   begin_answer(server, &writer, WSC_CONTROL_READY, record->tag);
   wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
-  wsc_control_add_u32(&writer, WSC_FIELD_LAST_REQUEST, WSC_CONTROL_ATTACH_SHARED);
+  wsc_control_add_u32(&writer, WSC_FIELD_LAST_REQUEST, WSC_CONTROL_ADJUST);
   answer(server, &writer);
 }
 
@@ -331,6 +338,13 @@ static const char *clear_ban(struct wsw_server *server, const struct wsc_control
   return NULL;
 }
 
+static const char *adjust(struct wsw_server *server, const struct wsc_control_record *record) {
+  const char *fault = wsw_configuration_adjust(&server->configuration, record);
+  if (!fault)
+    wsw_server_adjust(server);
+  return fault;
+}
+
 static const char *stop(struct wsw_server *server, const struct wsc_control_record *record) {
   uint32_t code, deadline;
   if (!wsc_control_get_u32(record, WSC_FIELD_CODE, &code) || code > UINT16_MAX ||
@@ -344,9 +358,13 @@ static const char *stop(struct wsw_server *server, const struct wsc_control_reco
 }
 
 static bool has_unknown_critical_field(const struct wsc_control_record *record) {
-  static const uint16_t known[] = {
-      WSC_FIELD_ACKNOWLEDGED, WSC_FIELD_WINDOW_EVENTS, WSC_FIELD_WINDOW_OCTETS, WSC_FIELD_AFTER,   WSC_FIELD_CONNECTION,
-      WSC_FIELD_CODE,         WSC_FIELD_REASON,        WSC_FIELD_DEADLINE,      WSC_FIELD_ADDRESS, WSC_FIELD_ARENA};
+  static const uint16_t known[] = {WSC_FIELD_ACKNOWLEDGED, WSC_FIELD_WINDOW_EVENTS,     WSC_FIELD_WINDOW_OCTETS,
+                                   WSC_FIELD_AFTER,        WSC_FIELD_CONNECTION,        WSC_FIELD_CODE,
+                                   WSC_FIELD_REASON,       WSC_FIELD_DEADLINE,          WSC_FIELD_ADDRESS,
+                                   WSC_FIELD_ARENA,        WSC_FIELD_MAX_CLIENTS,       WSC_FIELD_MAX_PER_CLIENT,
+                                   WSC_FIELD_MAX_MESSAGE,  WSC_FIELD_HANDSHAKE_TIMEOUT, WSC_FIELD_CONNECTION_RATE,
+                                   WSC_FIELD_BAN_SECONDS,  WSC_FIELD_MAX_CONNECTIONS,   WSC_FIELD_MAX_QUEUE,
+                                   WSC_FIELD_MAX_MEMORY,   WSC_FIELD_ORIGIN_REQUIRED};
   uint16_t key;
   return wsc_control_unknown_critical(record, known, sizeof known / sizeof *known, &key);
 }
@@ -404,6 +422,8 @@ static const char *serve(struct wsw_server *server, const struct wsc_control_rec
     return NULL;
   case WSC_CONTROL_CLEAR_BAN:
     return clear_ban(server, record);
+  case WSC_CONTROL_ADJUST:
+    return adjust(server, record);
   case WSC_CONTROL_STOP:
     return stop(server, record);
   default:

@@ -32,3 +32,5 @@ void wsw_control_tell_stopped_again(struct wsw_server *server);
 
 /* Sends what is owed. */
 void wsw_control_flush(struct wsw_server *server);
+/* A record that nobody asked for; dropped when it does not fit now. */
+void wsw_control_notify(struct wsw_server *server, const struct wsc_control_writer *writer);

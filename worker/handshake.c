@@ -10,7 +10,9 @@
 
 static void refuse(struct wsw_peer *peer, unsigned status, const char *sentence, unsigned retry_after) {
   struct wsw_server *server = wsw_server_of(peer);
+  struct wsw_address address = wsw_details_address(peer->details);
   server->counters.refused++;
+  wsw_notices_refused(server, &address, status, sentence);
   if (!wsw_transport_can_send(&peer->transport)) { /* no word can be said before TLS has shaken hands */
     wsw_peer_drop(peer);
     return;
@@ -63,7 +65,9 @@ static void refuse_protocol(struct wsw_peer *peer) {
 
 static bool is_of_an_allowed_page(const struct wsw_peer *peer) {
   struct wsp_slice origin = wsp_server_handshake_origin(peer->handshake);
-  return !origin.text || wsw_origins_allow(&wsw_server_of(peer)->configuration.origins, origin.text, origin.length);
+  const struct wsw_configuration *configuration = &wsw_server_of(peer)->configuration;
+  return origin.text ? wsw_origins_allow(&configuration->origins, origin.text, origin.length)
+                     : !configuration->origin_required;
 }
 
 static struct wsc_connect_header channel_header(const struct wsp_server_handshake *handshake, size_t index) {
@@ -97,8 +101,13 @@ static void report_connect(struct wsw_peer *peer, const struct wsp_server_handsh
 
 /* Takes the peer's place in the limits; false when it was refused. */
 static bool take_place(struct wsw_peer *peer) {
+  struct wsw_server *server = wsw_server_of(peer);
   struct wsw_address address = wsw_details_address(peer->details);
-  enum wsw_admission_result result = wsw_admission_enter(&wsw_server_of(peer)->admission, &address);
+  if (server->counters.connections >= server->configuration.max_connections) {
+    wsw_handshake_refuse(peer, 503, "The server is full.");
+    return false;
+  }
+  enum wsw_admission_result result = wsw_admission_enter(&server->admission, &address);
   peer->placed = result == WSW_ADMITTED;
   if (result == WSW_TOO_MANY_OF_CLIENT)
     wsw_handshake_refuse(peer, 429, "This address has as many connections as one client may have.");
@@ -149,7 +158,10 @@ static void accept_peer(struct wsw_peer *peer) {
     return;
   }
   if (!is_of_an_allowed_page(peer)) { /* RFC 6455 section 4.2.2 */
-    wsw_handshake_refuse(peer, 403, "Pages of this origin may not connect to this server.");
+    wsw_handshake_refuse(peer, 403,
+                         wsp_server_handshake_origin(peer->handshake).text
+                             ? "Pages of this origin may not connect to this server."
+                             : "This server requires the header Origin.");
     return;
   }
   if (!wsp_server_handshake_choose_protocol(peer->handshake, server->configuration.protocols, &protocol)) {

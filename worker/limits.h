@@ -28,10 +28,13 @@
 #define WSW_ACCEPT_PAUSE_MS 100   /* no accepts for so long when the system has no descriptors or memory */
 
 /* Configuration. */
-#define WSW_CLIENTS_MAX 65535u    /* distinct client addresses, and connections of one address */
-#define WSW_PROTOCOLS_MAX 1024u   /* octets of the list of subprotocols */
-#define WSW_ORIGINS_MAX 19264u    /* octets of the list of allowed origins */
-#define WSW_HANDSHAKE_SECONDS 10u /* time for a whole request head unless configured otherwise */
+#define WSW_CLIENTS_MAX 65535u       /* distinct client addresses, and connections of one address */
+#define WSW_CONNECTIONS_MAX 65535u   /* of all peers together */
+#define WSW_QUEUE_LEAST (256u << 10) /* charged octets that may wait for one connection, at least */
+#define WSW_MEMORY_LEAST (1u << 20)  /* octets held for peers, at least */
+#define WSW_PROTOCOLS_MAX 1024u      /* octets of the list of subprotocols */
+#define WSW_ORIGINS_MAX 19264u       /* octets of the list of allowed origins */
+#define WSW_HANDSHAKE_SECONDS 10u    /* time for a whole request head unless configured otherwise */
 #define WSW_HANDSHAKE_SECONDS_MAX 3600u
 #define WSW_HEARTBEAT_SECONDS_MAX 86400u /* ping interval and pong timeout */
 #define WSW_GENERATION_MAX 0xFFFFFFFFu
@@ -47,6 +50,9 @@
 #define WSW_BAN_REFUSALS 20u       /* connections refused for coming too often that lead to a ban */
 #define WSW_BAN_FAULTS 20u         /* requests, malformed or not in time, that lead to a ban */
 #define WSW_TELL_MS 1000u /* an address is told over TLS that it is refused once in so long; else closed at once */
+
+/* What the log is told, see notices.h. */
+#define WSW_NOTICE_MS 10000u /* refusals for one reason are told once in so long, with their number */
 
 /* Peers that have not asked yet, see half-open.h. */
 #define WSW_HALF_OPEN_MAX 1024u /* of all; beyond: the oldest is cut off */

@@ -26,7 +26,8 @@ uint64_t wsw_memory_held(const struct wsw_server *server) {
 }
 
 uint64_t wsw_memory_ceiling(const struct wsw_server *server) {
-  return WSW_MEMORY_MAX + 4 * server->configuration.max_message;
+  uint64_t own = WSW_MEMORY_MAX + 4 * server->configuration.max_message, granted = server->configuration.max_memory;
+  return granted && granted < own ? granted : own;
 }
 
 bool wsw_memory_is_short(const struct wsw_server *server) {

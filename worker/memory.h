@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * The ceiling of what peers can make a worker hold: octets queued for them, unfinished messages from them, and events that wait for the
- * app side. It is WSW_MEMORY_MAX and four of the largest messages. Before it is passed, those peers that hold most are cut
+ * app side. It is WSW_MEMORY_MAX and four of the largest messages, or what the policy of the device grants where that is less. Before it is passed, those peers that hold most are cut
  * off, first of those that have not moved for WSW_STANDING_MS, so that others go on: whoever does not read is dropped (1006), whoever has sent a large part of a message and not the rest gets a
  * Close frame with 1013. Near the ceiling newcomers get 503.
  *

@@ -38,6 +38,10 @@ static uint64_t owed(const struct wsw_peer *peer) {
   return peer->untold - wsw_sending_queued(peer);
 }
 
+uint32_t wsw_sending_low(const struct wsw_server *server) {
+  return server->configuration.max_queue / (WSC_PEER_QUEUE_HIGH / WSC_PEER_QUEUE_LOW);
+}
+
 static void tell_credit(struct wsw_peer *peer) {
   if (owed(peer))
     wsw_channel_credit(wsw_server_of(peer), peer->id, wsw_sending_tell_released(peer));
@@ -46,7 +50,7 @@ static void tell_credit(struct wsw_peer *peer) {
 void wsw_sending_settle(struct wsw_peer *peer) {
   if (peer->state != WSW_PEER_OPEN)
     return;
-  bool drained = peer->wants_drained && outstanding(peer) < WSC_PEER_QUEUE_LOW;
+  bool drained = peer->wants_drained && outstanding(peer) < wsw_sending_low(wsw_server_of(peer));
   bool wanted = peer->outbox && peer->outbox->credit_at;
   if (drained || wanted || owed(peer) >= WSC_CREDIT_STEP)
     tell_credit(peer);
@@ -98,7 +102,9 @@ static void account(struct wsw_peer *peer, size_t octets, uint32_t charge, size_
 }
 
 const char *wsw_sending_refusal(const struct wsw_peer *peer) {
-  return wsw_sending_queued(peer) >= WSC_PEER_QUEUE_HIGH ? "a message for a connection whose queue is full" : NULL;
+  return wsw_sending_queued(peer) >= wsw_server_of(peer)->configuration.max_queue
+             ? "a message for a connection whose queue is full"
+             : NULL;
 }
 
 /* Whether it takes no message any more; the one that is to be sent may be what is too much to hold. */

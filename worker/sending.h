@@ -9,6 +9,8 @@
 #include "websocket/broadcast.h"
 #include "worker/peer.h"
 
+/* Below so many charged octets a queue that was full takes messages again. */
+uint32_t wsw_sending_low(const struct wsw_server *server);
 /* Whether a message may be sent at all: not to a queue that is full. */
 const char *wsw_sending_refusal(const struct wsw_peer *peer);
 

@@ -163,6 +163,10 @@ static const char *load_vault(struct wsw_server *server, int vault) {
   return fault;
 }
 
+static void tell_ban(void *context, const struct wsw_visitor *visitor) {
+  wsw_notices_banned(context, visitor);
+}
+
 const char *wsw_server_configure(struct wsw_server *server, int listener_fd, int vault) {
   const struct wsw_configuration *configuration = &server->configuration;
   const char *fault = wsw_listener_open(server, listener_fd);
@@ -175,9 +179,13 @@ const char *wsw_server_configure(struct wsw_server *server, int listener_fd, int
     return "the system has no random octets";
   wsw_admission_init(&server->admission, configuration->max_clients, configuration->max_per_client, hash_key);
   wsw_visitors_init(&server->visitors, configuration->connection_rate, configuration->ban_time, hash_key);
+  server->visitors.on_ban = tell_ban;
+  server->visitors.on_ban_context = server;
   uint64_t three = 3 * configuration->max_message;
   server->settings.max_message_size = configuration->max_message;
   server->settings.max_gathered = three > WSW_GATHERED_MAX ? three : WSW_GATHERED_MAX;
+  if (server->settings.max_gathered > wsw_memory_ceiling(server))
+    server->settings.max_gathered = wsw_memory_ceiling(server);
   server->settings.closes_late = true;
   server->settings.gather = wsw_shared_gather;
   server->settings.context = server;
@@ -194,6 +202,13 @@ const char *wsw_server_configure(struct wsw_server *server, int listener_fd, int
   if (!fault)
     server->phase = WSW_PHASE_SERVING;
   return fault;
+}
+
+void wsw_server_adjust(struct wsw_server *server) {
+  struct wsw_configuration *configuration = &server->configuration;
+  server->admission.max_clients = configuration->max_clients;
+  server->admission.max_per_client = configuration->max_per_client;
+  wsw_visitors_adjust(&server->visitors, configuration->connection_rate, configuration->ban_time, server->loop.now);
 }
 
 /* --- Back-pressure --- */

@@ -19,6 +19,7 @@
 #include "worker/half-open.h"
 #include "worker/listener.h"
 #include "worker/loop.h"
+#include "worker/notices.h"
 #include "worker/outbox.h"
 #include "worker/peer.h"
 #include "worker/peers.h"
@@ -61,6 +62,7 @@ struct wsw_server {
   struct wsw_listener listener;
   struct wsw_admission admission;
   struct wsw_visitors visitors;
+  struct wsw_notices notices;
   struct wsw_half_open half_open;
   struct wsw_peers peers;
   struct wsw_outbox_pool outboxes;
@@ -102,6 +104,8 @@ bool wsw_server_turn(struct wsw_server *server, int max_wait);
 /* CONFIGURE: takes the listening socket over. `vault` is -1 for a server without TLS. NULL or a sentence; the process is locked in
  * afterwards. */
 const char *wsw_server_configure(struct wsw_server *server, int listener_fd, int vault);
+/* ADJUST: the configuration holds new limits. Peers that are in stay in. */
+void wsw_server_adjust(struct wsw_server *server);
 
 /* Before the process is locked in: what OpenSSL loads at first use, it can no longer load inside. */
 const char *wsw_server_prepare_tls(struct wsw_server *server, uint32_t min_version);

@@ -140,6 +140,17 @@ static void ban(struct wsw_visitors *visitors, struct wsw_visitor *visitor, enum
   visitor->reason = (uint8_t)reason;
   visitor->banned_until = now + visitors->ban_time;
   link_newest(&visitors->banned, visitor);
+  if (visitors->on_ban)
+    visitors->on_ban(visitors->on_ban_context, visitor);
+}
+
+void wsw_visitors_adjust(struct wsw_visitors *visitors, uint32_t rate, uint64_t ban_time, uint64_t now) {
+  visitors->rate = rate;
+  visitors->ban_time = ban_time;
+  for (struct wsw_visitor *visitor = visitors->banned.oldest; visitor; visitor = visitor->newer)
+    if (!rate || visitor->banned_until > now + ban_time) /* the list stays in the order in which they end */
+      visitor->banned_until = now + (rate ? ban_time : 0);
+  tidy(visitors, now);
 }
 
 enum wsw_visit wsw_visitors_arrive(struct wsw_visitors *visitors, const struct wsw_address *address, uint64_t now) {

@@ -52,6 +52,8 @@ struct wsw_visitor_list {
 struct wsw_visitors {
   uint32_t rate;     /* connections of one address in a minute; 0: nobody is counted, nobody banned */
   uint64_t ban_time; /* milliseconds; 0: nobody is banned */
+  void (*on_ban)(void *context, const struct wsw_visitor *visitor); /* or NULL */
+  void *on_ban_context;
   uint64_t hash_key[2];
   struct wsw_visitor **table;
   struct wsw_visitor_list known;  /* in the order of their last visit */
@@ -60,6 +62,8 @@ struct wsw_visitors {
 
 /* `hash_key`: unpredictable. */
 void wsw_visitors_init(struct wsw_visitors *visitors, uint32_t rate, uint64_t ban_time, const uint64_t hash_key[2]);
+/* From now on; bans that would last longer than one that began now are shortened. */
+void wsw_visitors_adjust(struct wsw_visitors *visitors, uint32_t rate, uint64_t ban_time, uint64_t now);
 void wsw_visitors_clear(struct wsw_visitors *visitors);
 
 /* A connection has been accepted. */

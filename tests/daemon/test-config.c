@@ -2,6 +2,7 @@
 #include "daemon/config.h"
 #include "daemon/device-profile.h"
 #include "daemon/limits.h"
+#include "daemon/policy.h"
 
 #include <glib/gstdio.h>
 #include <string.h>
@@ -119,24 +120,27 @@ static const struct {
     {"", "ends too early"},
     {"{", "ends too early"},
     {"[]", "one JSON object"},
-    {"{} {}", "line 1"},
-    {"{\n\"deviceProfile\": smart}", "line 2"},
+    {"{} {}", "local.json:1: "},
+    {"{\n\"deviceProfile\": smart}", "local.json:2: "},
     {"{\"deviceProfil\": \"x\"}", "deviceProfil: unknown key"},
     {"{\"deviceProfile\": 1}", "deviceProfile: must be a string"},
     {"{\"deviceProfile\": \"\"}", "deviceProfile: "},
-    {"{\"deviceProfile\": \"a\\u0000b\"}", "deviceProfile: "},
-    {"{\"banSeconds\\u0000x\": 1}", "line 1: \\u0000"},
-    {"{\"allowedProfiles\": [\"a\\\\u0000b\"],\n\"x\\ny\": 1}", "x y: unknown key"},
-    {"{\"idle\xC0\x87\": 1}", "line 1: not UTF-8"},
-    {"{\n\"deviceProfile\": \"\xff\"}", "line 2: not UTF-8"},
+    {"{\"deviceProfile\": \"a\\u0000b\"}", "local.json:1: \\u0000"},
+    {"{\"banSeconds\\u0000x\": 1}", "local.json:1: \\u0000"},
+    {"{\"allowedProfiles\": [\"a\\\\u0000b\"],\n\"x\\ny\": 1}", "local.json:2: x y: unknown key"},
+    {"{\"idle\xC0\x87\": 1}", "local.json:1: not UTF-8"},
+    {"{\n\"deviceProfile\": \"\xff\"}", "local.json:2: not UTF-8"},
     {"{\"deviceProfile\": null}", "deviceProfile: must be a string"},
     {"{\"allowedProfiles\": \"x\"}", "allowedProfiles: must be an array"},
-    {"{\"allowedProfiles\": [1]}", "allowedProfiles: must be a string"},
+    {"{\"allowedProfiles\": [1]}", "allowedProfiles[0]: must be a string"},
     {"{\"administrators\": []}", "administrators: must be an object"},
     {"{\"administrators\": {\"user\": []}}", "administrators.user: unknown key"},
     {"{\"administrators\": {\"users\": {}}}", "administrators.users: must be an array"},
     {"{\"policy\": {}}", "policy: must be an array"},
-    {"{\"policy\": [{\"allow\": true}]}", "policy: rules are not available"},
+    {"{\"policy\": [{\"allow\": true}]}", "policy[0]: is for nobody"},
+    {"{\"banSeconds\": 1,\n\"banSeconds\": 2}", "local.json:2: banSeconds: is there twice"},
+    {"{\"policy\": [{\"users\": [\"a\"],\n \"us\\u0065rs\": []}]}", "local.json:2: policy[0].users: is there twice"},
+    {"{\n\"policy\": [1]}", "local.json:2: policy[0]: must be a rule"},
     {"{\"handshakeTimeout\": 0}", "handshakeTimeout: must be from 1"},
     {"{\"handshakeTimeout\": 3601}", "handshakeTimeout: must be from 1"},
     {"{\"handshakeTimeout\": 1.5}", "handshakeTimeout: must be a whole number"},
@@ -191,6 +195,47 @@ static void test_strange_files(struct fixture *fixture, gconstpointer unused) {
   g_assert_nonnull(strstr(error->message, "not a regular file"));
 }
 
+static void test_policy_of_several_files(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  write_file(fixture->vendor, NULL, "{\"policy\": [{\"name\": \"v\", \"users\": [\"*\"]}]}");
+  write_file(fixture->local, NULL,
+             "{\"policy\": [{\"name\": \"l1\", \"users\": [\"*\"]}, {\"name\": \"l2\", \"users\": [\"*\"]}]}");
+  write_file(fixture->local_drop_ins, "50-app.json", "{\"policy\": [{\"name\": \"d\", \"users\": [\"*\"]}]}");
+  static const char *const order[] = {"rule \"d\"", "rule \"l1\"", "rule \"l2\"", "rule \"v\""};
+  struct wsd_config *config = load(fixture, NULL);
+  g_assert_cmpuint(wsd_policy_size(config->policy), ==, G_N_ELEMENTS(order));
+  for (guint i = 0; i < G_N_ELEMENTS(order); i++)
+    g_assert_true(g_str_has_prefix(wsd_policy_rule(config->policy, i)->title, order[i]));
+  wsd_config_free(config);
+}
+
+static void test_device_files(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  g_autofree char *info = g_build_filename(fixture->folder, "machine-info", NULL);
+  g_autofree char *release = g_build_filename(fixture->folder, "os-release", NULL);
+  const char *devices[] = {info, release, NULL}, *none[] = {NULL};
+  struct wsd_config_source source = {.files = none, .drop_in_folders = none, .device_files = devices};
+  static const struct {
+    const char *info, *release, *profile;
+  } cases[] = {
+      {"", "", "unknown"},
+      {"", "NAME=x\nDEVICE_PROFILE=smart-screen\n", "smart-screen"},
+      {"DEVICE_PROFILE='tv set'\n", "DEVICE_PROFILE=other", "tv set"},
+      {"DEVICE_PROFILE=\"a\"\n  DEVICE_PROFILE=b", "", "b"},
+      {"XDEVICE_PROFILE=a\n#DEVICE_PROFILE=b", "", "unknown"},
+      {"DEVICE_PROFILE='unfinished", "", "unknown"},
+      {"DEVICE_PROFILE=", "DEVICE_PROFILE=c", "c"},
+      {"DEVICE_PROFILE=\xff", "DEVICE_PROFILE=c", "unknown"},
+  };
+  for (gsize i = 0; i < G_N_ELEMENTS(cases); i++) {
+    write_file(info, NULL, cases[i].info);
+    write_file(release, NULL, cases[i].release);
+    struct wsd_config *config = wsd_config_load(&source, NULL);
+    g_assert_cmpstr(wsd_device_profile(config), ==, cases[i].profile);
+    wsd_config_free(config);
+  }
+}
+
 #define TEST(name, function) g_test_add("/config/" name, struct fixture, NULL, set_up, function, tear_down)
 
 int main(int argc, char **argv) {
@@ -202,5 +247,7 @@ int main(int argc, char **argv) {
   TEST("every fault names file and key", test_faults);
   TEST("every bound names what is too large", test_bounds);
   TEST("a folder is no configuration", test_strange_files);
+  TEST("rules of later files stand before those of earlier ones", test_policy_of_several_files);
+  TEST("the device tells its profile where the configuration does not", test_device_files);
   return g_test_run();
 }

@@ -4,7 +4,7 @@
 static struct wsd_identity *identity(const char *credentials) {
   g_autoptr(GVariant) dictionary = g_variant_parse(G_VARIANT_TYPE_VARDICT, credentials, NULL, NULL, NULL);
   g_assert_nonnull(dictionary);
-  return wsd_identity_new(dictionary, NULL);
+  return wsd_identity_new(dictionary, NULL, NULL);
 }
 
 static bool is_administrator(const char *credentials, const struct wsd_config *config, bool system_bus) {
@@ -30,7 +30,7 @@ static void test_read(void) {
   g_assert_cmpuint(caller->pid, ==, 9);
   g_assert_cmpuint(caller->groups->len, ==, 1);
   g_assert_cmpstr(caller->label, ==, "label");
-  g_assert_cmpstr(caller->app_id, ==, "uid:5");
+  g_assert_cmpstr(caller->app_id, ==, "uid:5,label:label");
   wsd_identity_free(caller);
 }
 

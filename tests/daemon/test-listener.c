@@ -12,7 +12,9 @@ static bool read_options(struct wsd_start_options *options, const char *ip, guin
   g_variant_builder_add(&builder, "{sv}", "serverPort", g_variant_new_uint16(port));
   g_variant_builder_add(&builder, "{sv}", "serverIP", g_variant_new_string(ip));
   g_autoptr(GVariant) dictionary = g_variant_ref_sink(g_variant_builder_end(&builder));
-  return wsd_start_options_read(dictionary, NULL, false, options, NULL);
+  const struct wsd_terms terms = WSD_TERMS_WIDEST;
+  return wsd_start_options_read_place(dictionary, options, NULL) &&
+         wsd_start_options_read_rest(dictionary, NULL, false, &terms, options, NULL);
 }
 
 static int open_listener(struct wsd_start_options *options, const char *ip, guint16 port, GError **error) {

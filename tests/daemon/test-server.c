@@ -124,6 +124,11 @@ struct fixture {
   guint seen; /* messages looked at */
 };
 
+static bool introduce(struct fixture *fixture, struct wsd_app *app, guint32 uid) {
+  g_autoptr(GVariant) credentials = g_variant_ref_sink(g_variant_new_parsed("{'UnixUserID': <%u>}", uid));
+  return app->identity || wsd_service_introduce(fixture->service, app, wsd_identity_new(credentials, NULL, NULL), NULL);
+}
+
 static void set_up(struct fixture *fixture, gconstpointer part) {
   g_autofree char *self = g_file_read_link("/proc/self/exe", NULL);
   g_autofree char *name = g_strconcat("worker-", part, NULL);
@@ -131,7 +136,7 @@ static void set_up(struct fixture *fixture, gconstpointer part) {
   fixture->worker = g_build_filename(fixture->folder, name, NULL);
   g_assert_cmpint(symlink(self, fixture->worker), ==, 0);
   g_autofree char *file = g_build_filename(fixture->folder, "config.json", NULL);
-  g_file_set_contents(file, "{\"deviceProfile\": \"smart-screen\"}", -1, NULL);
+  g_file_set_contents(file, "{\"deviceProfile\": \"smart-screen\", \"policy\": [{\"users\": [\"*\"]}]}", -1, NULL);
   struct wsd_config_source source = {.file = file};
   struct wsd_config *config = wsd_config_load(&source, NULL);
   g_unlink(file);
@@ -143,6 +148,7 @@ static void set_up(struct fixture *fixture, gconstpointer part) {
       .ready_timeout = 300, .stop_deadline = 100, .stop_grace = 100, .restart_delay_min = 1, .restart_delay_max = 4};
   wsd_service_set_connection(fixture->service, fixture->bus->daemon);
   fixture->app = wsd_service_app(fixture->service, DOUBLE_APP);
+  introduce(fixture, fixture->app, 1000);
   fixture->server = wsd_server_ref(wsd_service_create_server(fixture->service, fixture->app, NULL));
 }
 
@@ -390,15 +396,50 @@ static void test_servers_per_app(struct fixture *fixture, gconstpointer unused) 
   g_assert_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED);
 }
 
+/* Who connects often does not get more for it. */
+static void test_servers_per_account(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  g_autoptr(GError) error = NULL;
+  struct wsd_app *app = NULL, *other = wsd_service_app(fixture->service, ":8.1");
+  for (guint i = 1; i < WSD_SERVERS_PER_ACCOUNT_MAX; i++) {
+    g_autofree char *name = g_strdup_printf(":9.%u", i / WSD_SERVERS_PER_APP_MAX);
+    app = wsd_service_app(fixture->service, name);
+    g_assert_true(introduce(fixture, app, 1000));
+    g_assert_nonnull(wsd_service_create_server(fixture->service, app, NULL));
+  }
+  app = wsd_service_app(fixture->service, ":9.999");
+  g_assert_true(introduce(fixture, app, 1000));
+  g_assert_null(wsd_service_create_server(fixture->service, app, &error));
+  g_assert_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED);
+  g_assert_true(introduce(fixture, other, 1001));
+  g_assert_nonnull(wsd_service_create_server(fixture->service, other, NULL));
+  wsd_server_release(fixture->server, call(fixture, "Release", NULL));
+  g_assert_nonnull(wsd_service_create_server(fixture->service, app, NULL));
+}
+
+static void test_clients_per_account(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  for (guint i = 1; i < WSD_APPS_PER_ACCOUNT_MAX; i++) {
+    g_autofree char *name = g_strdup_printf(":9.%u", i);
+    g_assert_true(introduce(fixture, wsd_service_app(fixture->service, name), 1000));
+  }
+  g_assert_false(introduce(fixture, wsd_service_app(fixture->service, ":8.1"), 1000));
+  g_assert_true(introduce(fixture, wsd_service_app(fixture->service, ":8.2"), 1001));
+  wsd_service_name_vanished(fixture->service, ":9.1");
+  g_assert_true(introduce(fixture, wsd_service_app(fixture->service, ":8.1"), 1000));
+}
+
 static void test_servers_in_all(struct fixture *fixture, gconstpointer unused) {
   (void)unused;
   g_autoptr(GError) error = NULL;
   for (guint i = 1; i < WSD_SERVERS_MAX; i++) {
     g_autofree char *name = g_strdup_printf(":9.%u", i / WSD_SERVERS_PER_APP_MAX);
     struct wsd_app *app = wsd_service_app(fixture->service, name);
+    g_assert_true(introduce(fixture, app, 1000 + i / WSD_SERVERS_PER_ACCOUNT_MAX));
     g_assert_nonnull(wsd_service_create_server(fixture->service, app, NULL));
   }
   struct wsd_app *late = wsd_service_app(fixture->service, ":9.999");
+  g_assert_true(introduce(fixture, late, 2000));
   g_assert_null(wsd_service_create_server(fixture->service, late, &error));
   g_assert_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED);
   wsd_server_release(fixture->server, call(fixture, "Release", NULL));
@@ -442,6 +483,8 @@ int main(int argc, char **argv) {
   TEST("a server that was stopping has stopped", "serving", test_adopt_stopping);
   TEST("an adopted worker that hangs can be stopped", "serving", test_adopt_hung_worker);
   TEST("one app has at most 16 servers", "serving", test_servers_per_app);
+  TEST("one user has at most 64 servers, however often it connects", "serving", test_servers_per_account);
+  TEST("one user is known by at most 512 connections", "serving", test_clients_per_account);
   TEST("all apps have at most 256 servers", "serving", test_servers_in_all);
   TEST("at most 4096 bus clients are known", "serving", test_apps);
   return g_test_run();

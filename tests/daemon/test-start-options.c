@@ -12,10 +12,17 @@ static GVariant *parse(const char *text) {
   return dictionary;
 }
 
+/* Both steps, on the widest terms. */
+static bool read_options(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options, GError **error) {
+  const struct wsd_terms terms = WSD_TERMS_WIDEST;
+  return wsd_start_options_read_place(dictionary, options, error) &&
+         wsd_start_options_read_rest(dictionary, fds, false, &terms, options, error);
+}
+
 static void test_defaults(void) {
   g_autoptr(GVariant) dictionary = parse("{'serverPort': <uint16 8080>}");
   struct wsd_start_options options;
-  g_assert_true(wsd_start_options_read(dictionary, NULL, false, &options, NULL));
+  g_assert_true(read_options(dictionary, NULL, &options, NULL));
   g_assert_cmpstr(options.server_ip, ==, "0.0.0.0");
   g_assert_cmpuint(options.server_port, ==, 8080);
   g_assert_cmpuint(options.max_clients, ==, 10);
@@ -59,7 +66,7 @@ static void test_accepted(void) {
     g_autoptr(GError) error = NULL;
     struct wsd_start_options options;
     g_test_message("%s", accepted[i]);
-    bool right = wsd_start_options_read(dictionary, NULL, false, &options, &error);
+    bool right = read_options(dictionary, NULL, &options, &error);
     g_assert_no_error(error);
     g_assert_true(right);
     wsd_start_options_clear(&options);
@@ -133,7 +140,7 @@ static void test_refused(void) {
     g_autoptr(GVariant) dictionary = parse(refused[i].text);
     g_autoptr(GError) error = NULL;
     struct wsd_start_options options;
-    g_assert_false(wsd_start_options_read(dictionary, NULL, false, &options, &error));
+    g_assert_false(read_options(dictionary, NULL, &options, &error));
     g_test_message("%s -> %s", refused[i].text, error->message);
     g_assert_error(error, WSD_ERROR, (gint)refused[i].code);
     g_assert_true(g_str_has_prefix(error->message, refused[i].key));
@@ -150,7 +157,7 @@ static void check_long(const char *key, guint length, enum wsd_error code) {
   g_autoptr(GVariant) dictionary = g_variant_ref_sink(g_variant_builder_end(&builder));
   g_autoptr(GError) error = NULL;
   struct wsd_start_options options;
-  g_assert_false(wsd_start_options_read(dictionary, NULL, false, &options, &error));
+  g_assert_false(read_options(dictionary, NULL, &options, &error));
   g_assert_error(error, WSD_ERROR, (gint)code);
   wsd_start_options_clear(&options);
 }
@@ -165,7 +172,7 @@ static bool takes_origins(guint count) {
   g_variant_builder_add(&builder, "{sv}", "allowedOrigins", g_variant_builder_end(&origins));
   g_autoptr(GVariant) dictionary = g_variant_ref_sink(g_variant_builder_end(&builder));
   struct wsd_start_options options;
-  bool taken = wsd_start_options_read(dictionary, NULL, false, &options, NULL);
+  bool taken = read_options(dictionary, NULL, &options, NULL);
   if (taken) {
     g_assert_nonnull(options.allowed_origins);
     g_assert_cmpuint(g_strv_length(options.allowed_origins), ==, count);
@@ -193,7 +200,7 @@ static void test_twice(void) {
   g_autoptr(GVariant) dictionary = parse("[{'serverPort', <uint16 1>}, {'serverPort', <uint16 2>}]");
   g_autoptr(GError) error = NULL;
   struct wsd_start_options options;
-  g_assert_false(wsd_start_options_read(dictionary, NULL, false, &options, &error));
+  g_assert_false(read_options(dictionary, NULL, &options, &error));
   g_assert_error(error, WSD_ERROR, WSD_ERROR_INVALID_ARGUMENT);
   wsd_start_options_clear(&options);
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "channel/queue.h"
 #include "channel/record.h"
+#include "daemon/account.h"
 #include "daemon/app.h"
 #include "daemon/call.h"
 #include "daemon/limits.h"
@@ -47,6 +48,11 @@ static void set_up(struct fixture *fixture, gconstpointer unused) {
   fixture->bus = bus_double_new();
   fixture->bus->answer_pings = true;
   fixture->app = wsd_app_new(DOUBLE_APP, fixture->bus->daemon);
+  g_autoptr(GVariant) credentials = g_variant_ref_sink(g_variant_new_parsed("{'UnixUserID': <uint32 1000>}"));
+  struct wsd_accounts *accounts = wsd_accounts_new();
+  wsd_app_introduce(fixture->app, wsd_identity_new(credentials, NULL, NULL),
+                    wsd_accounts_enter(accounts, "uid:1000", NULL));
+  wsd_accounts_free(accounts); /* lives as long as the app's account */
   fixture->traffic = wsd_traffic_new(fixture->app->delivery, PATH, &events, fixture);
   attach(fixture, GENERATION);
 }
@@ -54,6 +60,7 @@ static void set_up(struct fixture *fixture, gconstpointer unused) {
 static void tear_down(struct fixture *fixture, gconstpointer unused) {
   (void)unused;
   wsd_traffic_free(fixture->traffic);
+  wsd_app_leave(fixture->app);
   wsd_app_unref(fixture->app);
   close(fixture->worker);
   bus_double_free(fixture->bus);

@@ -9,6 +9,7 @@
 #include <unistd.h>
 
 struct seen {
+  guint notices;
   bool ready, gone, stopped;
   char *failed;
   guint answers, empty_answers;
@@ -32,12 +33,16 @@ static void on_channel_ended(void *user, const char *text) {
 static void on_gone(void *user) {
   ((struct seen *)user)->gone = true;
 }
+static void on_notice(void *user, const struct wsd_notice *notice) {
+  (void)notice;
+  ((struct seen *)user)->notices++;
+}
 static void on_answer(void *user, const struct wsc_control_record *record) {
   struct seen *seen = user;
   seen->answers++;
   seen->empty_answers += record == NULL;
 }
-static const struct wsd_worker_events events = {on_ready, on_failed, on_stopped, on_channel_ended, on_gone};
+static const struct wsd_worker_events events = {on_ready, on_failed, on_stopped, on_channel_ended, on_gone, on_notice};
 
 /* The worker's part */
 

@@ -46,6 +46,13 @@ static int lowest_free_descriptor(void) {
   return fd;
 }
 
+/* Both steps, on the widest terms. */
+static bool read_options(GVariant *dictionary, GUnixFDList *fds, struct wsd_start_options *options, GError **error) {
+  const struct wsd_terms terms = WSD_TERMS_WIDEST;
+  return wsd_start_options_read_place(dictionary, options, error) &&
+         wsd_start_options_read_rest(dictionary, fds, false, &terms, options, error);
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   const char *text = (const char *)data;
   if (!g_utf8_validate_len(text, size, NULL)) /* GLib's parser takes no other text */
@@ -58,7 +65,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) {
   struct wsd_start_options options;
   GUnixFDList *fds = descriptors();
   const int before = lowest_free_descriptor();
-  const bool right = wsd_start_options_read(dictionary, fds, false, &options, &error);
+  const bool right = read_options(dictionary, fds, &options, &error);
   require(right == (error == NULL));
   if (right)
     check_options(&options);

@@ -16,7 +16,7 @@ SERVER_PROPERTIES = {
     "ChannelOpen": "b",
 }
 SERVERS_PER_APP = 16
-SERVERS = 256
+SERVERS_PER_USER = 64
 
 
 def test_every_created_server_is_an_object_of_its_own(app):
@@ -50,14 +50,30 @@ def test_an_app_that_leaks_servers_is_stopped_while_others_still_get_one(service
     leaking.create_server()
 
 
-def test_apps_that_leak_servers_together_are_stopped_and_their_places_come_back(new_service, new_app):
+@needs_root
+def test_a_user_whose_apps_leak_servers_together_is_stopped_while_others_still_get_one(new_service, new_app):
     service = new_service()
-    apps = [new_app(service) for _ in range(SERVERS // SERVERS_PER_APP)]
+    apps = [new_app(service) for _ in range(SERVERS_PER_USER // SERVERS_PER_APP)]
     for leaking in apps:
         for _ in range(SERVERS_PER_APP):
             leaking.create_server()
     late = new_app(service)
-    expect_error("LimitExceeded", late.create_server)
+    expect_error("LimitExceeded", late.create_server, names="uid:0")
+    assert can_create(new_app(service, user=ORDINARY_USER))
+    apps[0].close()
+    until(lambda: can_create(late), what="a place of the app that left")
+
+
+@needs_root
+def test_users_that_leak_servers_together_are_stopped_and_their_places_come_back(new_service, new_app):
+    service = new_service()
+    users = [ORDINARY_USER, (1, 1), (2, 2), (3, 3)]  # every Debian has these
+    apps = [new_app(service, user=user) for user in users for _ in range(SERVERS_PER_USER // SERVERS_PER_APP)]
+    for leaking in apps:
+        for _ in range(SERVERS_PER_APP):
+            leaking.create_server()
+    late = new_app(service)
+    expect_error("LimitExceeded", late.create_server, names="device")
     apps[0].close()
     until(lambda: can_create(late), what="a place of the app that left")
 

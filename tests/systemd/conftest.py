@@ -19,7 +19,7 @@ from conversation import Conversation  # noqa: E402
 from machine import Machine, why_not  # noqa: E402
 from television import Television  # noqa: E402
 
-CONFIGURATION = {"deviceProfile": "smart-screen", "connectionRate": 0}
+CONFIGURATION = {"deviceProfile": "smart-screen", "connectionRate": 0, "policy": [{"users": ["*"], "ports": [0, "1-65535"]}]}
 _figures: list = []
 
 

@@ -10,7 +10,15 @@ from session import child
 
 BUS_NAME = "org.wsserver1"
 START_TIMEOUT = 30  # seconds; a sanitizer build on a busy machine needs a few
-DEFAULT_CONFIGURATION = '{"deviceProfile": "smart-screen", "connectionRate": 0}\n'
+DEFAULT_CONFIGURATION = """\
+{
+  "deviceProfile": "smart-screen",
+  "connectionRate": 0,
+  "policy": [
+    { "name": "whoever calls", "users": ["*"], "ports": [0, "1-65535"] }
+  ]
+}
+"""
 
 
 class Daemon:

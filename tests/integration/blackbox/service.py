@@ -13,7 +13,8 @@ from .bus import PrivateBus
 from .wire import Connection, until
 
 BUS_NAME = "org.wsserver1"
-DEFAULT_CONFIGURATION = {"deviceProfile": "smart-screen", "connectionRate": 0}
+EVERYBODY = [{"name": "everybody", "users": ["*"], "ports": [0, "1-65535"]}]
+DEFAULT_CONFIGURATION = {"deviceProfile": "smart-screen", "connectionRate": 0, "policy": EVERYBODY}
 SANITIZER_REPORT = re.compile(r"AddressSanitizer|LeakSanitizer|UndefinedBehaviorSanitizer|runtime error:|MemorySanitizer")
 COMPLAINT = re.compile(r"-CRITICAL \*\*|GLib-ERROR|Bail out|Assertion .* failed|stack smashing|"
                        r"ended by signal (?!9\b|15\b)")
@@ -40,7 +41,8 @@ class Service:
         self.process: subprocess.Popen | None = None
 
     def configure(self, configuration: dict) -> None:
-        self.configuration.write_text(json.dumps(configuration))
+        """Everybody may serve, unless the configuration says something about policy."""
+        self.configuration.write_text(json.dumps({"policy": EVERYBODY, **configuration}))
 
     def start(self, which_bus: str | None = None) -> "Service":
         """`which_bus`: the option that names the bus; the private bus's address unless given, empty for none."""

@@ -1,0 +1,11 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Which systemd unit a process belongs to: a system unit, or of a user's manager its own unit, such as the scope app-NAME-PID.scope
+ * that a launcher made. NULL where that cannot be told. Free with g_free(). */
+#pragma once
+
+#include <glib.h>
+
+/* Certain: the process is the one of the descriptor, and was there all the time. */
+char *wsd_caller_unit_by_pidfd(int pidfd);
+/* As good as a process id is. */
+char *wsd_caller_unit_by_pid(guint32 pid);
