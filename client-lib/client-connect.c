@@ -57,5 +57,16 @@ void ws_client_connect_socket(const struct ws_url *url, const struct ws_client_t
 GSocketConnection *ws_client_connect_socket_finish(GObject *source, GAsyncResult *result, GError **error) {
   if (g_async_result_is_tagged(result, ws_client_connect_socket))
     return g_task_propagate_pointer(G_TASK(result), error);
-  return g_socket_client_connect_finish(G_SOCKET_CLIENT(source), result, error);
+  g_autoptr(GError) problem = NULL;
+  GSocketConnection *connection = g_socket_client_connect_finish(G_SOCKET_CLIENT(source), result, &problem);
+  if (connection != NULL)
+    return connection;
+  /* 403 of an HTTP proxy, "not allowed by ruleset" of a SOCKS5 one (RFC 1928 section 6). */
+  if (g_error_matches(problem, G_IO_ERROR, G_IO_ERROR_PROXY_NOT_ALLOWED))
+    g_set_error(error, WS_ERROR, WS_ERROR_DOMAIN_NOT_ALLOWED,
+                "the proxy's policy refuses this host (%s); ask its administrator, or choose another proxy-mode",
+                problem->message);
+  else
+    g_propagate_error(error, g_steal_pointer(&problem));
+  return NULL;
 }

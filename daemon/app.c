@@ -3,6 +3,8 @@
 
 #include "daemon/account.h"
 #include "daemon/delivery.h"
+#include "daemon/fair-queue.h"
+#include "daemon/limits.h"
 #include "daemon/server.h"
 
 struct wsd_app *wsd_app_new(const char *name, GDBusConnection *connection) {
@@ -43,4 +45,22 @@ void wsd_app_leave(struct wsd_app *app) {
   app->gone = true;
   wsd_delivery_abandon(app->delivery);
   g_queue_clear_full(&app->waiting, g_object_unref);
+}
+
+bool wsd_app_hold_call(struct wsd_app *app, GDBusMessage *message) {
+  gsize octets = wsd_message_octets(message);
+  bool alone = g_queue_is_empty(&app->waiting);
+  if (g_queue_get_length(&app->waiting) >= WSD_CALLS_PER_APP_MAX ||
+      (!alone && app->waiting_octets + octets > WSD_WAITING_OCTETS_MAX))
+    return false;
+  app->waiting_octets += octets;
+  g_queue_push_tail(&app->waiting, g_object_ref(message));
+  return true;
+}
+
+GDBusMessage *wsd_app_take_call(struct wsd_app *app) {
+  GDBusMessage *message = g_queue_pop_head(&app->waiting);
+  if (message)
+    app->waiting_octets -= wsd_message_octets(message);
+  return message;
 }

@@ -2,6 +2,7 @@
 #include "daemon/bus.h"
 
 #include "daemon/adoption.h"
+#include "daemon/caller-unit.h"
 #include "daemon/door.h"
 #include "daemon/limits.h"
 #include "daemon/names.h"
@@ -152,7 +153,7 @@ static void on_own_credentials(GObject *source, GAsyncResult *result, gpointer d
   struct wsd_bus *bus = data;
   g_autoptr(GVariant) credentials = reply ? g_variant_get_child_value(reply, 0) : NULL;
   g_autoptr(GVariant) pidfd = credentials ? g_variant_lookup_value(credentials, "ProcessFD", NULL) : NULL;
-  bus->service->units_are_certain = pidfd != NULL;
+  bus->service->units_are_certain = pidfd != NULL && wsd_caller_unit_is_readable();
   wsd_service_report_idle_rules(bus->service);
   if (!bus->left)
     request_name(bus);

@@ -4,6 +4,7 @@
 #include "daemon/pidfd.h"
 
 #include <stdlib.h>
+#include <unistd.h>
 
 #ifdef WSD_HAVE_SYSTEMD
 #include <systemd/sd-login.h>
@@ -27,4 +28,8 @@ char *wsd_caller_unit_by_pidfd(int pidfd) {
   if (unit && wsd_pidfd_number(pidfd) == 0)
     g_clear_pointer(&unit, g_free);
   return unit;
+}
+
+bool wsd_caller_unit_is_readable(void) {
+  return access("/proc/1/cgroup", R_OK) == 0;
 }

@@ -4,7 +4,10 @@
 #pragma once
 
 #include <glib.h>
+#include <stdbool.h>
 
+/* Whether this process may look: a service manager may hide the processes of others from it. */
+bool wsd_caller_unit_is_readable(void);
 /* Certain: the process is the one of the descriptor, and was there all the time. */
 char *wsd_caller_unit_by_pidfd(int pidfd);
 /* As good as a process id is. */

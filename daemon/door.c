@@ -9,6 +9,7 @@
 #include "daemon/limits.h"
 #include "daemon/names.h"
 #include "daemon/properties.h"
+#include "daemon/server.h"
 
 #define UNKNOWN_OBJECT "org.freedesktop.DBus.Error.UnknownObject"
 #define UNKNOWN_INTERFACE "org.freedesktop.DBus.Error.UnknownInterface"
@@ -104,6 +105,20 @@ static bool may_call(struct wsd_door *door, const struct wsd_object *object, con
   return method->who != WSD_FOR_OWNER && wsd_service_is_administrator(door->service, app);
 }
 
+/* What an administrator changes is told: of a server, or of the service. */
+static void log_administration(const struct wsd_app *app, const struct wsd_object *object, const char *member) {
+  bool own = wsd_object_is_own(object, app);
+  struct wsd_scene scene = object->server ? wsd_scene_of_server(object->server) : wsd_scene_of_app(app);
+  if (g_str_has_prefix(member, "List") || (object->server && own))
+    return;
+  if (object->server)
+    wsd_journal(WSD_EVENT_ADMINISTERED, &scene, "%s calls %s of server %" G_GUINT64_FORMAT " of %s",
+                app->identity->app_id, member, wsd_server_number(object->server),
+                wsd_server_app(object->server)->identity->app_id);
+  else
+    wsd_journal(WSD_EVENT_ADMINISTERED, &scene, "%s calls %s", app->identity->app_id, member);
+}
+
 static void call_own(struct wsd_door *door, struct wsd_app *app, const struct wsd_object *object,
                      GDBusMessage *message) {
   const char *member = g_dbus_message_get_member(message);
@@ -121,8 +136,11 @@ static void call_own(struct wsd_door *door, struct wsd_app *app, const struct ws
            method->who == WSD_FOR_ADMINISTRATORS ? "%s is for administrators; see administrators in wsserverd.json(5)"
                                                  : "%s is for the owner of the server alone",
            member);
-  else
+  else {
+    if (method->who == WSD_FOR_ADMINISTRATORS || !wsd_object_is_own(object, app))
+      log_administration(app, object, member);
     method->handle(door->service, object, wsd_call_new(app, door->connection, message));
+  }
 }
 
 static void call_standard(struct wsd_door *door, struct wsd_app *app, const struct wsd_object *object,
@@ -186,7 +204,7 @@ static void on_caught_up(void *user) {
 static void dispatch_waiting(struct wsd_door *door, struct wsd_app *app) {
   GDBusMessage *message;
   wsd_app_ref(app);
-  while (!wsd_delivery_is_behind(app->delivery) && (message = g_queue_pop_head(&app->waiting))) {
+  while (!wsd_delivery_is_behind(app->delivery) && (message = wsd_app_take_call(app))) {
     dispatch(door, app, message);
     g_object_unref(message);
   }
@@ -198,16 +216,13 @@ static void dispatch_waiting(struct wsd_door *door, struct wsd_app *app) {
 
 /* For an app with an identity. */
 static void take(struct wsd_door *door, struct wsd_app *app, GDBusMessage *message) {
-  bool full = g_queue_get_length(&app->waiting) >= WSD_CALLS_PER_APP_MAX;
-  if (full)
-    return; /* one that does not read would not read a refusal either */
-  g_queue_push_tail(&app->waiting, g_object_ref(message));
-  dispatch_waiting(door, app);
+  if (wsd_app_hold_call(app, message)) /* one that does not read would not read a refusal either */
+    dispatch_waiting(door, app);
 }
 
 static void refuse_waiting(struct wsd_door *door, struct wsd_app *app, const GError *error) {
   GDBusMessage *message;
-  while ((message = g_queue_pop_head(&app->waiting))) {
+  while ((message = wsd_app_take_call(app))) {
     bool ours = error->domain == WSD_ERROR;
     refuse(door, message, wsd_error_name(ours ? wsd_error_code(error) : WSD_ERROR_PERMISSION_DENIED), "%s",
            error->message);
@@ -256,13 +271,13 @@ static void on_message(void *user, GDBusMessage *message) {
            "the service knows as many bus clients as it may; try again later");
   } else if (app->identity) {
     take(door, app, message);
-  } else if (g_queue_get_length(&app->waiting) >= WSD_CALLS_PER_APP_MAX) {
-    refuse(door, message, wsd_error_name(WSD_ERROR_LIMIT_EXCEEDED),
-           "at most %u calls may be in flight; wait for answers", WSD_CALLS_PER_APP_MAX);
   } else {
-    if (g_queue_is_empty(&app->waiting))
+    bool first = g_queue_is_empty(&app->waiting);
+    if (!wsd_app_hold_call(app, message))
+      refuse(door, message, wsd_error_name(WSD_ERROR_LIMIT_EXCEEDED),
+             "at most %u calls may be in flight; wait for answers", WSD_CALLS_PER_APP_MAX);
+    else if (first)
       ask_identity(door, app);
-    g_queue_push_tail(&app->waiting, g_object_ref(message));
   }
   g_object_unref(message);
 }

@@ -2,6 +2,7 @@
 #include "daemon/inbox.h"
 
 #include "daemon/error.h"
+#include "daemon/fair-queue.h"
 #include "daemon/limits.h"
 #include "daemon/names.h"
 
@@ -16,11 +17,11 @@
 struct wsd_inbox {
   gatomicrefcount references;
   GMutex lock;
-  GQueue messages;  /* under the lock */
-  bool scheduled;   /* under the lock */
-  bool held;        /* under the lock */
-  bool closed;      /* under the lock */
-  gint descriptors; /* atomic: that calls not yet answered hold, at most */
+  struct wsd_fair_queue *messages; /* under the lock */
+  bool scheduled;                  /* under the lock */
+  bool held;                       /* under the lock */
+  bool closed;                     /* under the lock */
+  gint descriptors;                /* atomic: that calls not yet answered hold, at most */
   GDBusConnection *connection;
   guint filter;
   void (*handle)(void *user, GDBusMessage *message);
@@ -31,14 +32,14 @@ static void inbox_unref(gpointer data) {
   struct wsd_inbox *inbox = data;
   if (!g_atomic_ref_count_dec(&inbox->references))
     return;
-  g_queue_clear_full(&inbox->messages, g_object_unref);
+  wsd_fair_queue_free(inbox->messages);
   g_mutex_clear(&inbox->lock);
   g_free(inbox);
 }
 
 static GDBusMessage *take_message(struct wsd_inbox *inbox, bool *more) {
   g_mutex_lock(&inbox->lock);
-  GDBusMessage *message = inbox->closed || inbox->held ? NULL : g_queue_pop_head(&inbox->messages);
+  GDBusMessage *message = inbox->closed || inbox->held ? NULL : wsd_fair_queue_pop(inbox->messages);
   if (!message)
     inbox->scheduled = false;
   *more = message != NULL;
@@ -124,6 +125,18 @@ static bool admit_descriptors(struct wsd_inbox *inbox, GDBusConnection *connecti
   return true;
 }
 
+static void refuse_surplus(struct wsd_inbox *inbox, GDBusConnection *connection) {
+  for (;;) {
+    g_mutex_lock(&inbox->lock);
+    GDBusMessage *surplus = wsd_fair_queue_take_surplus(inbox->messages);
+    g_mutex_unlock(&inbox->lock);
+    if (!surplus)
+      return;
+    refuse(connection, surplus, WSD_ERROR_LIMIT_EXCEEDED,
+           "the service has too many calls to look at, most of them yours; wait for answers");
+  }
+}
+
 /* Runs in GDBus's thread. */
 static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *message, gboolean incoming, gpointer data) {
   struct wsd_inbox *inbox = data;
@@ -133,15 +146,16 @@ static GDBusMessage *on_message(GDBusConnection *connection, GDBusMessage *messa
   if (!admit_descriptors(inbox, connection, message))
     return NULL;
   g_mutex_lock(&inbox->lock);
-  bool taken = !inbox->closed && g_queue_get_length(&inbox->messages) < WSD_INCOMING_CALLS_MAX;
-  if (taken)
-    g_queue_push_tail(&inbox->messages, message);
-  if (taken && !inbox->scheduled && !inbox->held)
+  bool closed = inbox->closed;
+  if (!closed)
+    wsd_fair_queue_push(inbox->messages, message);
+  if (!closed && !inbox->scheduled && !inbox->held)
     schedule(inbox);
   g_mutex_unlock(&inbox->lock);
-  if (!taken)
-    refuse(connection, message, WSD_ERROR_LIMIT_EXCEEDED,
-           "the service has too many calls to look at; call again later");
+  if (closed)
+    refuse(connection, message, WSD_ERROR_SHUTTING_DOWN, "the service is leaving; call again");
+  else
+    refuse_surplus(inbox, connection);
   return NULL;
 }
 
@@ -151,7 +165,7 @@ struct wsd_inbox *wsd_inbox_new(GDBusConnection *connection, void (*handle)(void
   g_atomic_ref_count_init(&inbox->references);
   g_atomic_ref_count_inc(&inbox->references); /* the filter's */
   g_mutex_init(&inbox->lock);
-  g_queue_init(&inbox->messages);
+  inbox->messages = wsd_fair_queue_new(WSD_INCOMING_CALLS_MAX, WSD_INCOMING_OCTETS_MAX);
   inbox->connection = g_object_ref(connection);
   inbox->handle = handle;
   inbox->user = user;
@@ -168,7 +182,7 @@ void wsd_inbox_hold(struct wsd_inbox *inbox) {
 void wsd_inbox_continue(struct wsd_inbox *inbox) {
   g_mutex_lock(&inbox->lock);
   inbox->held = false;
-  if (!inbox->scheduled && !g_queue_is_empty(&inbox->messages))
+  if (!inbox->scheduled && wsd_fair_queue_length(inbox->messages) > 0)
     schedule(inbox);
   g_mutex_unlock(&inbox->lock);
 }

@@ -11,10 +11,13 @@
 #define WSD_CALLS_PER_ACCOUNT_MAX 1024u /* of all clients with one app id; beyond: LimitExceeded */
 #define WSD_APPS_PER_ACCOUNT_MAX 512u   /* bus clients with one app id; calls of others: LimitExceeded */
 #define WSD_CALLS_PER_APP_MAX 128u      /* calls of one client in flight; beyond: LimitExceeded */
-#define WSD_INCOMING_CALLS_MAX 4096u    /* calls read from the bus and not yet looked at; beyond: LimitExceeded */
-#define WSD_CALL_FDS_MAX 3u             /* file descriptors of one call; beyond: InvalidArgument */
-#define WSD_INCOMING_FDS_MAX 4096u      /* of all calls that have not been answered; beyond: LimitExceeded */
-#define WSD_APPS_MAX 4096u              /* bus clients known at a time; beyond: LimitExceeded */
+#define WSD_INCOMING_CALLS_MAX                                                                                         \
+  4096u /* calls read from the bus and not yet looked at; beyond: LimitExceeded for who has most */
+#define WSD_INCOMING_OCTETS_MAX (64u << 20) /* of them together, one alone is fine; beyond: LimitExceeded */
+#define WSD_WAITING_OCTETS_MAX (32u << 20)  /* of calls of one client that wait for it to read; beyond: dropped */
+#define WSD_CALL_FDS_MAX 3u                 /* file descriptors of one call; beyond: InvalidArgument */
+#define WSD_INCOMING_FDS_MAX 4096u          /* of all calls that have not been answered; beyond: LimitExceeded */
+#define WSD_APPS_MAX 4096u                  /* bus clients known at a time; beyond: LimitExceeded */
 
 #define WSD_CLIENTS_CEILING 65535u      /* of maxConcurrentClientsNumber and maxConnectionsForOneClient */
 #define WSD_CLIENTS_DEFAULT 10u         /* of both, where the app does not say */
@@ -41,6 +44,7 @@
 #define WSD_DRAIN_OCTETS_MAX (64u << 20)   /* read from one worker once it stops or has died; beyond: ended */
 #define WSD_APP_CHANNEL_OCTETS (512 << 10) /* that an app's own channel is asked to hold in each direction */
 #define WSD_CHANNEL_QUEUE_HIGH (16u << 20) /* octets that wait for one worker; Send beyond: WouldBlock */
+#define WSD_ACCOUNT_QUEUE_HIGH (64u << 20) /* the same for all workers of clients with one app id */
 
 #define WSD_PING_RETRY_MS 250u        /* after the bus refused a Ping */
 #define WSD_READY_TIMEOUT_MS 10000u   /* a worker has to be ready by then; beyond: Start answers Failed */

@@ -70,6 +70,9 @@ void wsd_server_listen(struct wsd_server *server);
 bool wsd_server_admit(struct wsd_server *server, GVariant *dictionary, GUnixFDList *fds,
                       struct wsd_start_options *options, GError **error);
 
+/* Whether the owner's app id may have more octets wait for workers. */
+bool wsd_server_owner_has_room(void *user);
+
 /* server-certificate.c */
 
 void wsd_server_drop_vault(struct wsd_server *server);

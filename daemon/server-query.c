@@ -144,7 +144,8 @@ static void refuse_list(struct list_question *question) {
       wsd_call_fail(question->calls->pdata[i], WSD_ERROR_FAILED,
                     "the server's process ended unexpectedly; ask again, it is started anew");
     else
-      wsd_call_fail(question->calls->pdata[i], WSD_ERROR_SHUTTING_DOWN, "the server was stopped meanwhile");
+      wsd_call_fail(question->calls->pdata[i], WSD_ERROR_SHUTTING_DOWN,
+                    "the server was stopped meanwhile; call again once it runs");
 }
 
 static void end_list(struct list_question *question, bool complete) {

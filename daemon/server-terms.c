@@ -35,6 +35,18 @@ static bool check_number(const struct wsd_server *server, const struct wsd_terms
   return false;
 }
 
+bool wsd_server_owner_has_room(void *user) {
+  const struct wsd_server *server = user;
+  GTree *servers = server->service->servers;
+  gsize queued = 0;
+  for (GTreeNode *node = g_tree_node_first(servers); node; node = g_tree_node_next(node)) {
+    const struct wsd_server *other = g_tree_node_value(node);
+    if (other->app->account == server->app->account)
+      queued += wsd_traffic_queued(other->traffic);
+  }
+  return queued < WSD_ACCOUNT_QUEUE_HIGH;
+}
+
 static bool check_profile(const struct wsd_config *config, GError **error) {
   if (wsd_device_profile_allows_servers(config))
     return true;

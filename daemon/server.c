@@ -14,7 +14,7 @@
 #include <unistd.h>
 
 struct wsd_server *wsd_server_new(struct wsd_service *service, struct wsd_app *app, guint64 number) {
-  static const struct wsd_traffic_events traffic_events = {wsd_server_on_traffic_ended};
+  static const struct wsd_traffic_events traffic_events = {wsd_server_on_traffic_ended, wsd_server_owner_has_room};
   struct wsd_server *server = g_new0(struct wsd_server, 1);
   server->references = 1;
   server->service = service;
@@ -177,7 +177,8 @@ void wsd_server_finish_stop(struct wsd_server *server) {
   wsd_server_drop_vault(server);
   wsd_server_forget_channel(server);
   wsd_traffic_close_all(server->traffic, 1001, "");
-  wsd_traffic_fail_calls(server->traffic, WSD_ERROR_SHUTTING_DOWN, "the server was stopped meanwhile");
+  wsd_traffic_fail_calls(server->traffic, WSD_ERROR_SHUTTING_DOWN,
+                         "the server was stopped meanwhile; call Start to serve again");
   wsd_server_set_state(server, WSD_SERVER_STOPPED);
   const struct wsd_scene scene = wsd_scene_of_server(server);
   wsd_journal(WSD_EVENT_STOPPED, &scene, "server %" G_GUINT64_FORMAT " of %s has stopped", server->number,
@@ -213,13 +214,13 @@ void wsd_server_begin_stop(struct wsd_server *server) {
   wsd_server_set_state(server, WSD_SERVER_STOPPING);
   wsd_keeper_write(server->service->keeper); /* before the listener is kept no longer: a successor has to know why */
   wsd_server_drop_listener(server);
-  wsd_server_cancel_replacement(server, "the server was stopped meanwhile");
-  wsd_server_cancel_handover(server, "the server was stopped meanwhile");
+  wsd_server_cancel_replacement(server, "the server was stopped meanwhile; call Start to serve again");
+  wsd_server_cancel_handover(server, "the server was stopped meanwhile; call Start to serve again");
   g_clear_pointer(&server->preparation, wsd_preparation_free);
   wsd_start_options_clear(&server->wanted);
   if (server->start_call)
     wsd_call_fail(g_steal_pointer(&server->start_call), WSD_ERROR_SHUTTING_DOWN,
-                  "the server was stopped while it started");
+                  "the server was stopped while it started; call Start again to serve");
   if (serving && wsd_worker_stop(server->worker, 1001, timing->stop_deadline)) {
     wsd_traffic_drain(server->traffic);
     server->timer = g_timeout_add(timing->stop_deadline + timing->stop_grace, on_stop_timeout, server);
@@ -313,9 +314,11 @@ static void release(struct wsd_server *server, struct wsd_call *call) {
   server->released = true;
   wsd_service_forget_server(server->service, server);
   for (guint i = 0; i < server->stop_calls->len; i++)
-    wsd_call_fail(server->stop_calls->pdata[i], WSD_ERROR_SHUTTING_DOWN, "the server was released meanwhile");
+    wsd_call_fail(server->stop_calls->pdata[i], WSD_ERROR_SHUTTING_DOWN,
+                  "the server was released meanwhile; call CreateServer for another one");
   g_ptr_array_set_size(server->stop_calls, 0);
-  wsd_traffic_fail_calls(server->traffic, WSD_ERROR_SHUTTING_DOWN, "the server was released meanwhile");
+  wsd_traffic_fail_calls(server->traffic, WSD_ERROR_SHUTTING_DOWN,
+                         "the server was released meanwhile; call CreateServer for another one");
   bool active = server->state == WSD_SERVER_STARTING || server->state == WSD_SERVER_RUNNING;
   if (!active && server->state != WSD_SERVER_STOPPING)
     wsd_server_forget_channel(server);

@@ -276,8 +276,9 @@ void wsd_service_report_idle_rules(struct wsd_service *service) {
   const struct wsd_scene scene = {.rule = rule ? rule->title : NULL};
   if (rule && service->connection && !service->units_are_certain)
     wsd_journal(WSD_EVENT_RULE_IDLE, &scene,
-                "%s is by units, which this bus does not tell (ProcessFD in GetConnectionCredentials): it lets nobody "
-                "serve by them",
+                "%s is by units, which cannot be told here: the bus has to hand out pidfds (ProcessFD in "
+                "GetConnectionCredentials), and this service to see other processes (unit-rules.conf); until then it "
+                "lets nobody serve by them",
                 rule->title);
 }
 

@@ -32,7 +32,7 @@ struct wsd_service {
   struct wsd_keeper *keeper;
   struct wsd_ban_desk *ban_desk;
   GDBusConnection *connection; /* NULL while there is none */
-  bool units_are_certain;      /* that bus tells the pidfd of its clients */
+  bool units_are_certain;      /* that bus tells the pidfd of its clients, and we may look at them */
   char *bus_guid;              /* of that bus */
   GHashTable *apps;            /* by unique name; holds references */
   struct wsd_accounts *accounts;

@@ -39,8 +39,9 @@ static bool check_data(struct wsd_traffic *traffic, struct wsd_call *call, bool 
                        gsize length) {
   if (length > traffic->max_message)
     wsd_call_fail(call, WSD_ERROR_MESSAGE_TOO_BIG,
-                  "data: %" G_GSIZE_FORMAT " octets are more than maxMessageSize, which is %" G_GUINT64_FORMAT, length,
-                  traffic->max_message);
+                  "data: %" G_GSIZE_FORMAT " octets are more than maxMessageSize, which is %" G_GUINT64_FORMAT
+                  "; send less at a time, or Start with more",
+                  length, traffic->max_message);
   else if (text && !is_utf8(data, length))
     wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT, "data: is not UTF-8; send it as binary, with text false");
   else
@@ -48,10 +49,15 @@ static bool check_data(struct wsd_traffic *traffic, struct wsd_call *call, bool 
   return false;
 }
 
+/* Asked once for each call, which may be to very many peers. */
+static void ask_owner(struct wsd_traffic *traffic) {
+  traffic->owner_has_room = !traffic->events.has_room || traffic->events.has_room(traffic->user);
+}
+
 /* Whether the peer's queue takes another message. If not, the worker is asked to say when it does. */
 static bool may_queue(struct wsd_traffic *traffic, struct connection *connection) {
   if (connection->charged - connection->released < traffic->queue_high &&
-      wsd_channel_queued(traffic->channel) < WSD_CHANNEL_QUEUE_HIGH)
+      wsd_channel_queued(traffic->channel) < WSD_CHANNEL_QUEUE_HIGH && traffic->owner_has_room)
     return true;
   struct wsc_header header = {.type = WSC_WANT_DRAINED, .connection = connection->id};
   if (!connection->wants_drained)
@@ -81,6 +87,7 @@ static void send_now(struct wsd_traffic *traffic, struct wsd_call *call) {
   struct connection *connection = find_for(traffic, call, id);
   if (!connection || !check_data(traffic, call, text, data, length))
     return;
+  ask_owner(traffic);
   if (!may_queue(traffic, connection)) {
     wsd_call_fail(call, WSD_ERROR_WOULD_BLOCK,
                   "connection: the queue of connection %" G_GUINT64_FORMAT " is full; send again after Drained", id);
@@ -141,6 +148,7 @@ static void broadcast_now(struct wsd_traffic *traffic, struct wsd_call *call) {
                   WSC_BROADCAST_TARGETS_MAX);
     return;
   }
+  ask_owner(traffic);
   g_autoptr(GByteArray) targets = collect_targets(traffic, ids, id_count);
   guint32 count = (targets->len - 8) / 8;
   if (count == 0) {

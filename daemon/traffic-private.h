@@ -32,6 +32,7 @@ struct early_call {
 
 struct wsd_traffic {
   struct wsd_traffic_events events;
+  bool owner_has_room; /* for the call that is being looked at */
   void *user;
   struct wsd_lane *lane;
   struct wsd_channel *channel; /* NULL while there is no worker */

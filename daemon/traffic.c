@@ -380,3 +380,7 @@ void wsd_traffic_fail_calls(struct wsd_traffic *traffic, enum wsd_error error, c
 void wsd_traffic_error(struct wsd_traffic *traffic, enum wsd_error error, const char *text) {
   wsd_lane_emit(traffic->lane, "Error", g_variant_new("(us)", wsd_error_number(error), text), 0, false);
 }
+
+gsize wsd_traffic_queued(const struct wsd_traffic *traffic) {
+  return traffic->channel ? wsd_channel_queued(traffic->channel) : 0;
+}

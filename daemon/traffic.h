@@ -17,12 +17,16 @@ struct wsd_traffic;
 struct wsd_traffic_events {
   /* The link to the worker is at its end; `fault` is NULL when the worker closed it. */
   void (*ended)(void *user, const char *fault);
+  /* Whether the owner may have more octets wait for workers; NULL: always. */
+  bool (*has_room)(void *user);
 };
 
 /* `path` is the server's object path. */
 struct wsd_traffic *wsd_traffic_new(struct wsd_delivery *delivery, const char *path,
                                     const struct wsd_traffic_events *events, void *user);
 void wsd_traffic_free(struct wsd_traffic *traffic);
+/* Octets that wait for the worker. */
+gsize wsd_traffic_queued(const struct wsd_traffic *traffic);
 
 /* A worker's channel: takes `fd`. Events wait until wsd_traffic_open(). */
 void wsd_traffic_attach(struct wsd_traffic *traffic, int fd, guint64 generation, guint64 max_message);

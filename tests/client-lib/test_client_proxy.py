@@ -62,12 +62,14 @@ def start_proxy(tmp_path):
     """start_proxy("http" or "socks5", with a password or not)."""
     proxies = []
 
-    def start(kind: str, password: bool = False) -> Proxy:
+    def start(kind: str, password: bool = False, refused: str = "") -> Proxy:
         port = free_port()
         if kind == "http":
             settings = tmp_path / "tinyproxy.conf"
             settings.write_text(f"Port {port}\nListen 127.0.0.1\nTimeout 60\nLogLevel Connect\n"
-                                + (f"BasicAuth {USER} {PASSWORDS[kind]}\n" if password else ""))
+                                + (f"BasicAuth {USER} {PASSWORDS[kind]}\n" if password else "")
+                                + (f'Filter "{tmp_path / "filter"}"\n' if refused else ""))
+            (tmp_path / "filter").write_text(refused + "\n")
             command = [need("tinyproxy"), "-d", "-c", str(settings)]
         else:
             command = [need("microsocks"), "-i", "127.0.0.1", "-p", str(port), *(["-u", USER, "-P", PASSWORDS[kind]] if password else [])]
@@ -107,6 +109,35 @@ def test_a_name_is_the_proxys_to_look_up(start_proxy, kind):
     with serving(echo) as port:
         assert_talks(talk(port, host="localhost", config=by(f"{kind}://127.0.0.1:{proxy.port}")))
         assert "localhost" in proxy.said()
+
+
+NOT_ALLOWED = b"\x05\x02\x00\x01\x00\x00\x00\x00\x00\x00"  # RFC 1928 section 6
+
+
+def assert_not_allowed(events: list) -> None:
+    """DomainNotAllowed: an error of the library, where other faults of a proxy are GIO's."""
+    [[domain, _code, message]] = of(events, "failed")
+    assert domain == "ws-error-quark" and "the proxy's policy refuses this host" in message
+
+
+def test_a_host_that_the_proxys_policy_refuses_is_an_error_of_its_own(start_proxy):
+    proxy = start_proxy("http", refused="forbidden.example")
+    with serving(echo) as port:
+        assert_talks(talk(port, config=by(f"http://127.0.0.1:{proxy.port}")))
+    events = visit("ws://forbidden.example:80/", config=by(f"http://127.0.0.1:{proxy.port}"))
+    assert_not_allowed(events)
+
+
+def test_so_is_one_that_a_socks_proxy_refuses():
+    def refuse(peer):
+        peer.recv(65536)
+        peer.sendall(b"\x05\x00")
+        peer.recv(65536)
+        peer.sendall(NOT_ALLOWED)
+        peer.close()
+
+    with listening(refuse) as port:
+        assert_not_allowed(visit("ws://127.0.0.1:9/", config=by(f"socks5://127.0.0.1:{port}")))
 
 
 @pytest.mark.parametrize("kind", ["http", "socks5"])

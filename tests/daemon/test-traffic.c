@@ -25,6 +25,7 @@ struct fixture {
   int worker; /* the worker's end of the channel, blocking */
   bool ended;
   char *fault;
+  bool owner_is_full;
 };
 
 static void on_ended(void *user, const char *fault) {
@@ -42,9 +43,13 @@ static void attach(struct fixture *fixture, guint64 generation) {
   fixture->worker = sockets[1];
 }
 
+static bool has_room(void *user) {
+  return !((struct fixture *)user)->owner_is_full;
+}
+
 static void set_up(struct fixture *fixture, gconstpointer unused) {
   (void)unused;
-  static const struct wsd_traffic_events events = {on_ended};
+  static const struct wsd_traffic_events events = {on_ended, has_room};
   fixture->bus = bus_double_new();
   fixture->bus->answer_pings = true;
   fixture->app = wsd_app_new(DOUBLE_APP, fixture->bus->daemon);
@@ -440,6 +445,27 @@ static void test_would_block_and_drained(struct fixture *fixture, gconstpointer 
   g_assert_cmpstr(bus_double_name(fixture->bus, before + 3), ==, "return");
 }
 
+/* Where the owner has as much waiting for all its workers as it may. */
+static void test_owner_without_room(struct fixture *fixture, gconstpointer unused) {
+  (void)unused;
+  guint8 room[64];
+  send_welcome(fixture);
+  send_connect(fixture, FIRST);
+  bus_double_wait(fixture->bus, 1);
+  settle(fixture);
+  fixture->owner_is_full = true;
+  call_send(fixture, FIRST, "too much");
+  bus_double_wait(fixture->bus, 2);
+  g_assert_cmpstr(bus_double_name(fixture->bus, 1), ==, "org.wsserver1.Error.WouldBlock");
+  gsize length = read_records(fixture, room, sizeof room); /* the acknowledgement of Connect before it */
+  g_assert_cmpuint(length, >=, WSC_RECORD_HEADER);
+  g_assert_cmpuint(room[length - WSC_RECORD_HEADER + 4], ==, WSC_WANT_DRAINED);
+  fixture->owner_is_full = false;
+  call_send(fixture, FIRST, "fine");
+  bus_double_wait(fixture->bus, 3);
+  g_assert_cmpstr(bus_double_name(fixture->bus, 2), ==, "return");
+}
+
 static void test_stuck_worker(struct fixture *fixture, gconstpointer unused) {
   (void)unused;
   /* The worker does not read: calls wait, and beyond a bound are refused; when it is gone, all are answered. */
@@ -563,6 +589,7 @@ int main(int argc, char **argv) {
   TEST("half a record at the end is dropped", test_partial_record_is_dropped);
   TEST("Send puts a record into the channel", test_send);
   TEST("a full queue is WouldBlock, then Drained, then free", test_would_block_and_drained);
+  TEST("so is a full queue of the owner", test_owner_without_room);
   TEST("a stuck worker holds a bounded amount", test_stuck_worker);
   TEST("calls wait until an adopted worker has named its connections", test_early_calls);
   TEST("an adopted worker that names none keeps no call for ever", test_early_calls_are_answered);

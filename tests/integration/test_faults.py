@@ -166,8 +166,8 @@ def test_binary_stays_binary_and_text_stays_text(server):
     """Fault 16: binary messages arrived as strings."""
     peer, connection = server.join()
     for opcode, data in ((BINARY, b"looks like text"), (TEXT, b"is text"), (BINARY, b"\x00\xff"), (BINARY, b""), (TEXT, b"")):
-        peer.send_frame(opcode, data)
         count = len(server.find("MessageReceive")) + 1
+        peer.send_frame(opcode, data)
         server.wait("MessageReceive", count=count)
         assert server.find("MessageReceive")[-1].args == (connection, opcode == TEXT, data)
         server.call("Send", "tbay", connection, opcode == TEXT, data)

@@ -27,7 +27,7 @@ G_BEGIN_DECLS
  * @WS_ERROR_INVALID_PORT: a port out of range
  * @WS_ERROR_CONNECTION_NOT_FOUND: there is no such connection (any more)
  * @WS_ERROR_PORT_IN_USE: somebody else listens on the port
- * @WS_ERROR_DOMAIN_NOT_ALLOWED: the policy refuses the host
+ * @WS_ERROR_DOMAIN_NOT_ALLOWED: the policy of the proxy refuses the host
  * @WS_ERROR_ALREADY_RUNNING: the server runs already, or is about to
  * @WS_ERROR_NOT_RUNNING: the server does not run
  * @WS_ERROR_LIMIT_EXCEEDED: more than the service allows
