@@ -114,6 +114,13 @@ bool wsc_arena_release(struct wsc_arena *arena, uint64_t offset) {
   return true;
 }
 
+const uint8_t *wsc_arena_find_given(struct wsc_arena *arena, const struct wsc_shared *where) {
+  const struct wsc_arena_range *range = find(arena, where->offset);
+  if (range == NULL || !range->given || where->length > (uint64_t)range->count * WSC_ARENA_UNIT)
+    return NULL;
+  return arena->octets + where->offset;
+}
+
 bool wsc_arena_holds(const struct wsc_arena *arena, const uint8_t *octets) {
   uintptr_t from = (uintptr_t)arena->octets, at = (uintptr_t)octets;
   return arena->octets != NULL && at >= from && at - from < arena->size;

@@ -23,6 +23,8 @@ struct wsc_arena_range {
 };
 
 /* The writer's side; all zero is one without memory, which takes nothing. */
+struct wsc_shared;
+
 struct wsc_arena {
   uint8_t *octets;
   size_t size;
@@ -45,6 +47,8 @@ void wsc_arena_drop(struct wsc_arena *arena, uint64_t offset);
 void wsc_arena_give(struct wsc_arena *arena, uint64_t offset);
 /* The reader is done with the range that begins there. False when none does, or none that was given. */
 bool wsc_arena_release(struct wsc_arena *arena, uint64_t offset);
+/* Where a payload lies whose range begins there and is the reader's; NULL: there is no such range, or it is shorter. */
+const uint8_t *wsc_arena_find_given(struct wsc_arena *arena, const struct wsc_shared *where);
 /* Whether that lies in the arena. */
 bool wsc_arena_holds(const struct wsc_arena *arena, const uint8_t *octets);
 /* Gives its memory back to the system, if no range is taken. */
@@ -58,7 +62,7 @@ struct wsc_arena_view {
 bool wsc_arena_view_map(struct wsc_arena_view *view, int fd, size_t size);
 void wsc_arena_view_unmap(struct wsc_arena_view *view);
 
-/* Body of SHARED_MESSAGE and SHARED_SEND: u64 offset, u64 length. */
+/* Body of SHARED_MESSAGE, SHARED_SEND and SHARED_FORWARD: u64 offset, u64 length. */
 struct wsc_shared {
   uint64_t offset, length;
 };

@@ -45,6 +45,8 @@ static const struct rule rules[] = {
                          WSC_SHARED_SIZE, WSC_SHARED_SIZE},
     [WSC_RELEASE] = {true, false, WSC_TO_WORKER, NO_CONNECTION, NO_CODE, 0, RELEASE_SIZE,
                      RELEASE_SIZE *WSC_RELEASES_MAX},
+    [WSC_SHARED_FORWARD] = {true, false, WSC_TO_WORKER, ONE_CONNECTION, NO_CODE, WSC_FLAG_TEXT | WSC_FLAG_WANT_CREDIT,
+                            WSC_SHARED_SIZE, WSC_SHARED_SIZE},
     [WSC_SEND] = {true, true, WSC_TO_WORKER, ONE_CONNECTION, NO_CODE, WSC_FLAG_TEXT | WSC_FLAG_WANT_CREDIT, 0, 0},
     [WSC_BROADCAST] = {true, true, WSC_TO_WORKER, NO_CONNECTION, NO_CODE, WSC_FLAG_TEXT, BROADCAST_FIXED + TARGET_SIZE,
                        BROADCAST_FIXED + TARGET_SIZE *WSC_BROADCAST_TARGETS_MAX},
@@ -147,6 +149,7 @@ const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction
     return broadcast_fault(record->body, header->size, max_message);
   case WSC_SHARED_MESSAGE:
   case WSC_SHARED_SEND:
+  case WSC_SHARED_FORWARD:
     return shared_fault(record->body, max_message);
   case WSC_RELEASE:
   case WSC_RELEASED:
@@ -183,6 +186,7 @@ void wsc_welcome_encode(const struct wsc_welcome *welcome, uint8_t out[WSC_WELCO
   wsc_put_u32(out + 32, welcome->queue_high);
   wsc_put_u32(out + 36, welcome->queue_low);
   wsc_put_u32(out + 40, welcome->standing);
+  wsc_put_u32(out + 44, welcome->abilities);
 }
 
 bool wsc_welcome_decode(const uint8_t *body, size_t size, struct wsc_welcome *welcome) {
@@ -196,7 +200,8 @@ bool wsc_welcome_decode(const uint8_t *body, size_t size, struct wsc_welcome *we
   welcome->max_message = wsc_get_u64(body + 24);
   welcome->queue_high = wsc_get_u32(body + 32);
   welcome->queue_low = wsc_get_u32(body + 36);
-  welcome->standing = size >= WSC_WELCOME_SIZE ? wsc_get_u32(body + 40) : 0;
+  welcome->standing = size >= 44 ? wsc_get_u32(body + 40) : 0;
+  welcome->abilities = size >= 48 ? wsc_get_u32(body + 44) : 0;
   return welcome->version >= WSC_VERSION && welcome->version <= WSC_VERSION_SHARED &&
          welcome->generation <= UINT32_MAX && welcome->first_event > 0 && welcome->max_message <= WSC_MESSAGE_MAX &&
          welcome->queue_low > 0 && welcome->queue_low <= welcome->queue_high;

@@ -58,6 +58,8 @@ enum wsc_type {
   WSC_WANT_DRAINED = 0x44, /* connection: DRAINED is owed as soon as its queue is below the low mark */
   WSC_SHARED_SEND = 0x45,  /* shared; as SEND; body wsc_shared */
   WSC_RELEASE = 0x46,      /* shared; as RELEASED, of ranges that the worker may use again */
+  WSC_SHARED_FORWARD =
+      0x47, /* shared; as SHARED_SEND, of a payload that lies in a range of events which was not released */
 };
 
 enum wsc_flag {
@@ -71,7 +73,8 @@ static inline bool wsc_type_is_event(uint8_t type) {
 }
 
 static inline bool wsc_type_is_shared(uint8_t type) {
-  return type == WSC_RELEASED || type == WSC_SHARED_MESSAGE || type == WSC_SHARED_SEND || type == WSC_RELEASE;
+  return type == WSC_RELEASED || type == WSC_SHARED_MESSAGE || type == WSC_SHARED_SEND || type == WSC_RELEASE ||
+         type == WSC_SHARED_FORWARD;
 }
 
 struct wsc_header {
@@ -114,9 +117,16 @@ const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction
  *   32  u32  queue_high
  *   36  u32  queue_low
  *   40  u32  standing; a worker of an older release ends before it
+ *   44  u32  abilities, a set of enum wsc_ability; the same
  */
 #define WSC_WELCOME_MIN 40
-#define WSC_WELCOME_SIZE 44
+#define WSC_WELCOME_SIZE 48
+
+/* What a worker can do beyond the version; an app side ignores those that it does not know. */
+enum wsc_ability {
+  WSC_CAN_FORWARD = 1, /* SHARED_FORWARD */
+};
+
 struct wsc_welcome {
   uint16_t version;     /* WSC_VERSION or WSC_VERSION_SHARED */
   bool acknowledged;    /* events are kept until acknowledged */
@@ -127,6 +137,7 @@ struct wsc_welcome {
   uint32_t queue_high;  /* charged octets of one connection from which on the app side refuses to send */
   uint32_t queue_low;
   uint32_t standing; /* how many STANDINGs follow; 0 also where the worker does not say */
+  uint32_t abilities;
 };
 void wsc_welcome_encode(const struct wsc_welcome *welcome, uint8_t out[WSC_WELCOME_SIZE]);
 /* False when it is none, is of another version, or holds figures that no worker can mean (see docs/channel.md). */

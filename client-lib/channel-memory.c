@@ -96,8 +96,11 @@ const char *ws_channel_take_shared(struct ws_channel *channel, struct ws_channel
   if (text && !wsp_utf8_is_valid(data, length))
     return "a text message that is not UTF-8";
   ws_channel_expect_large(channel);
+  bool lent = !text && memory->lends;
+  memory->lent = lent ? where : (struct wsc_shared){0};
   if (channel->events->message != NULL)
     channel->events->message(channel->user, peer, text, data, length);
+  memory->lent.length = 0;
   if (memory->capacity > WS_CHANNEL_KEEP)
     free_copy(memory);
   if (wsc_releases_add(&memory->done, where.offset))
@@ -127,8 +130,25 @@ const char *ws_channel_take_released(struct ws_channel *channel, const struct ws
   return NULL;
 }
 
+/* A message that goes on as it came, while it is lent: the worker has it already. */
+static bool forward(struct ws_channel *channel, const struct wsc_header *header, const void *payload) {
+  const struct ws_channel_memory *memory = channel->memory;
+  bool is_lent = memory->lent.length > 0 && header->size == memory->lent.length &&
+                 payload == (const void *)(memory->in.octets + memory->lent.offset);
+  if (!memory->forwards || !is_lent)
+    return false;
+  struct wsc_header said = *header;
+  said.type = WSC_SHARED_FORWARD;
+  uint8_t *body = wsc_queue_append(&channel->out, &said, WSC_SHARED_SIZE);
+  if (body != NULL)
+    wsc_shared_encode(&memory->lent, body);
+  return body != NULL;
+}
+
 bool ws_channel_put_shared(struct ws_channel *channel, const struct wsc_header *header, const void *payload) {
   struct wsc_shared where = {.length = header->size};
+  if (forward(channel, header, payload))
+    return true;
   uint8_t *room = wsc_arena_take(&channel->memory->out, header->size, &where.offset);
   if (room == NULL)
     return false;

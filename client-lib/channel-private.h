@@ -23,8 +23,10 @@ struct ws_channel_memory {
   struct wsc_releases done; /* of `in` */
   uint8_t *copy;            /* of the last message: what the app looks at cannot change. NULL: none */
   size_t capacity;
-  size_t taken; /* octets of messages in this dispatch */
-  bool lends;   /* binary messages go to the app from where they lie */
+  size_t taken;           /* octets of messages in this dispatch */
+  bool lends;             /* binary messages go to the app from where they lie */
+  bool forwards;          /* the worker takes them back from there */
+  struct wsc_shared lent; /* the message that the app looks at now; its length is 0 where that is none */
 };
 
 struct ws_channel {

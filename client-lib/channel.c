@@ -279,6 +279,8 @@ static const char *take_welcome(struct ws_channel *channel, const struct wsc_rec
   channel->generation = welcome.generation;
   channel->last_id = welcome.generation << 32;
   channel->max_message = channel->decoder.max_message = welcome.max_message;
+  if (channel->memory != NULL)
+    channel->memory->forwards = welcome.abilities & WSC_CAN_FORWARD;
   channel->queue_high = welcome.queue_high < QUEUE_HIGH_MAX ? welcome.queue_high : QUEUE_HIGH_MAX;
   return NULL;
 }

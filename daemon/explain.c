@@ -9,6 +9,7 @@
 #include <string.h>
 
 struct place_asked {
+  const char *who;
   struct sockaddr_storage address;
   const char *address_text;
   guint16 port;
@@ -90,7 +91,7 @@ static void append_passed_over(GString *words, const struct wsd_rule *rule, cons
 static enum wsd_verdict explain_place(const struct wsd_config *config, const struct wsd_identity *identity,
                                       const struct place_asked *asked, GString *words) {
   const struct wsd_rule *rule = wsd_policy_find(config->policy, identity, &asked->address, asked->port);
-  g_string_append_printf(words, "%s on port %u of %s: %s\n", identity->app_id, asked->port, asked->address_text,
+  g_string_append_printf(words, "%s on port %u of %s: %s\n", asked->who, asked->port, asked->address_text,
                          rule && rule->allow ? "may serve" : "may not serve");
   for (guint i = 0; i < wsd_policy_size(config->policy) && wsd_policy_rule(config->policy, i) != rule; i++)
     if (wsd_rule_is_for(wsd_policy_rule(config->policy, i), identity))
@@ -109,10 +110,10 @@ static enum wsd_verdict explain_place(const struct wsd_config *config, const str
 }
 
 static enum wsd_verdict explain_user(const struct wsd_config *config, const struct wsd_identity *identity,
-                                     GString *words) {
+                                     const char *who, GString *words) {
   g_autoptr(GError) denial = NULL;
   bool may = wsd_policy_may_serve(config->policy, identity, &denial);
-  g_string_append_printf(words, "%s: %s\n", identity->app_id, may ? "may serve" : "may not serve");
+  g_string_append_printf(words, "%s: %s\n", who, may ? "may serve" : "may not serve");
   for (guint i = 0; i < wsd_policy_size(config->policy); i++) {
     const struct wsd_rule *rule = wsd_policy_rule(config->policy, i);
     if (!wsd_rule_is_for(rule, identity))
@@ -148,6 +149,10 @@ enum wsd_verdict wsd_explain(const struct wsd_config *config, const struct wsd_q
   struct wsd_identity *identity = wsd_identity_of_user(question->user, question->label, error);
   if (!identity)
     return WSD_VERDICT_FAULT;
+  bool by_number = g_ascii_isdigit(question->user[0]);
+  g_autofree char *who =
+      by_number ? g_strdup(identity->app_id) : g_strdup_printf("%s (%s)", question->user, identity->app_id);
+  asked.who = who;
   bool right = !question->port || g_ascii_string_to_unsigned(question->port, 10, 0, 65535, &port, NULL);
   asked.port = (guint16)port;
   if (!right)
@@ -157,7 +162,7 @@ enum wsd_verdict wsd_explain(const struct wsd_config *config, const struct wsd_q
   else if (question->port)
     verdict = explain_place(config, identity, &asked, words);
   else
-    verdict = explain_user(config, identity, words);
+    verdict = explain_user(config, identity, who, words);
   if (verdict != WSD_VERDICT_FAULT)
     append_doubts(config, question, words);
   if (verdict == WSD_VERDICT_MAY && !wsd_device_profile_allows_servers(config)) {

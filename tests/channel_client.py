@@ -14,7 +14,7 @@ import time
 
 WELCOME, STANDING, CREDIT, ASK, RELEASED = 0x01, 0x02, 0x03, 0x04, 0x05
 CONNECT, MESSAGE, CLOSED, ERROR, DRAINED, SHARED_MESSAGE = 0x10, 0x11, 0x12, 0x13, 0x14, 0x15
-SEND, BROADCAST, CLOSE, ACKNOWLEDGE, WANT_DRAINED, SHARED_SEND, RELEASE = range(0x40, 0x47)
+SEND, BROADCAST, CLOSE, ACKNOWLEDGE, WANT_DRAINED, SHARED_SEND, RELEASE, SHARED_FORWARD = range(0x40, 0x48)
 EVENTS = (CONNECT, MESSAGE, CLOSED, ERROR, DRAINED, SHARED_MESSAGE)
 TEXT, CLEAN, WANT_CREDIT = 0x01, 0x02, 0x04
 MESSAGE_COST = 16
@@ -135,8 +135,8 @@ class Channel:
             self.records.append(Record(type, flags, code, connection, body))
             if type == WELCOME:
                 self.welcome = dict(zip(
-                    ("version", "flags", "zero", "repeats", "generation", "first_event", "max_message", "high", "low", "standing"),
-                    struct.unpack("<HBBIQQQIII", body)))
+                    ("version", "flags", "zero", "repeats", "generation", "first_event", "max_message", "high", "low", "standing", "abilities"),
+                    struct.unpack_from("<HBBIQQQIIII", body)))
         del self.buffer[:offset]
 
     def wait(self, condition, timeout=20, what="a record"):

@@ -369,6 +369,8 @@ static const char *take_record(struct wsw_server *server, const struct wsc_recor
     return take_want_drained(server, record);
   case WSC_SHARED_SEND:
     return wsw_shared_take_send(server, record);
+  case WSC_SHARED_FORWARD:
+    return wsw_shared_take_forward(server, record);
   case WSC_RELEASE:
     return wsw_shared_take_release(server, record);
   default:
@@ -460,6 +462,7 @@ static void queue_welcome(struct wsw_server *server, uint32_t repeats, uint32_t 
       .queue_high = server->configuration.max_queue,
       .queue_low = wsw_sending_low(server),
       .standing = standing,
+      .abilities = channel->shared ? WSC_CAN_FORWARD : 0,
   };
   uint8_t body[WSC_WELCOME_SIZE];
   wsc_welcome_encode(&welcome, body);

@@ -160,6 +160,23 @@ const char *wsw_shared_take_send(struct wsw_server *server, const struct wsc_rec
   return NULL;
 }
 
+/* What a peer sent goes on to a peer as it is: nobody but this process can have changed it, so text need not be copied before it is
+ * checked. The range stays the app side's. */
+const char *wsw_shared_take_forward(struct wsw_server *server, const struct wsc_record *record) {
+  const struct wsc_header *header = &record->header;
+  struct wsc_shared where;
+  struct wsw_peer *peer;
+  wsc_shared_decode(record->body, &where);
+  const uint8_t *data = wsc_arena_find_given(&server->channel.shared->events, &where);
+  if (!data)
+    return "a message to be forwarded that is not the app side's";
+  const char *fault = wsw_channel_find_peer(server, header->connection, &peer);
+  if (fault || !peer)
+    return fault;
+  return wsw_sending_message(peer, header->flags & WSC_FLAG_TEXT, data, (size_t)where.length,
+                             header->flags & WSC_FLAG_WANT_CREDIT);
+}
+
 const char *wsw_shared_take_release(struct wsw_server *server, const struct wsc_record *record) {
   for (size_t at = 0; at < record->header.size; at += 8)
     if (!wsc_arena_release(&server->channel.shared->events, wsc_get_u64(record->body + at)))

@@ -34,6 +34,7 @@ uint8_t *wsw_shared_gather(void *server, uint8_t *octets, size_t size, size_t ne
 /* A message of a peer, if the channel has shared memory, and it is large enough, and there is room; false: send it through the stream. */
 bool wsw_shared_message(struct wsw_peer *peer, const struct wsc_header *header, const struct wsp_event *event);
 
-/* SHARED_SEND and RELEASE of a channel with shared memory: NULL, or what is wrong. */
+/* SHARED_SEND, SHARED_FORWARD and RELEASE of a channel with shared memory: NULL, or what is wrong. */
 const char *wsw_shared_take_send(struct wsw_server *server, const struct wsc_record *record);
+const char *wsw_shared_take_forward(struct wsw_server *server, const struct wsc_record *record);
 const char *wsw_shared_take_release(struct wsw_server *server, const struct wsc_record *record);

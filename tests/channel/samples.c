@@ -17,7 +17,8 @@ struct wsc_welcome sample_welcome(void) {
                               .max_message = 5242864,
                               .queue_high = WSC_PEER_QUEUE_HIGH,
                               .queue_low = WSC_PEER_QUEUE_LOW,
-                              .standing = 1};
+                              .standing = 1,
+                              .abilities = WSC_CAN_FORWARD};
 }
 
 static void append_welcome(struct wsc_queue *queue) {

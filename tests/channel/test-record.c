@@ -30,7 +30,7 @@ static void test_welcome_layout(void) {
   uint8_t out[WSC_WELCOME_SIZE];
   static const uint8_t octets[WSC_WELCOME_SIZE] = {
       1,    0,    1,    0, 3, 0, 0, 0, 2, 0, 0,    0, 0, 0, 0, 0, 17, 0, 0, 0, 0, 0, 0, 0, /* max_message */
-      0xf0, 0xff, 0x4f, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 4, 0, 1,  0, 0, 0,
+      0xf0, 0xff, 0x4f, 0, 0, 0, 0, 0, 0, 0, 0x10, 0, 0, 0, 4, 0, 1,  0, 0, 0, 1, 0, 0, 0,
   };
   struct wsc_welcome welcome = sample_welcome(), back;
   wsc_welcome_encode(&welcome, out);
@@ -45,6 +45,7 @@ static void test_welcome_layout(void) {
   g_assert_cmpuint(back.queue_high, ==, welcome.queue_high);
   g_assert_cmpuint(back.queue_low, ==, welcome.queue_low);
   g_assert_cmpuint(back.standing, ==, welcome.standing);
+  g_assert_cmpuint(back.abilities, ==, welcome.abilities);
 }
 
 static void test_welcome_may_grow(void) {
@@ -56,6 +57,9 @@ static void test_welcome_may_grow(void) {
   g_assert_false(wsc_welcome_decode(body, WSC_WELCOME_MAX + 1, &back));
   g_assert_true(wsc_welcome_decode(body, WSC_WELCOME_MIN, &back)); /* of a worker that does not say how many stand */
   g_assert_cmpuint(back.standing, ==, 0);
+  g_assert_true(wsc_welcome_decode(body, WSC_WELCOME_SIZE - 4, &back)); /* nor what it can do */
+  g_assert_cmpuint(back.standing, ==, welcome.standing);
+  g_assert_cmpuint(back.abilities, ==, 0);
   g_assert_false(wsc_welcome_decode(body, WSC_WELCOME_MIN - 1, &back));
 }
 
@@ -120,6 +124,7 @@ static const struct type {
     {WSC_SHARED_MESSAGE, WSC_TO_APP, true, false, WSC_FLAG_TEXT, 0, 16, 16},
     {WSC_SHARED_SEND, WSC_TO_WORKER, true, false, WSC_FLAG_TEXT | WSC_FLAG_WANT_CREDIT, 0, 16, 16},
     {WSC_RELEASE, WSC_TO_WORKER, false, true, 0, 0, 8, 512},
+    {WSC_SHARED_FORWARD, WSC_TO_WORKER, true, false, WSC_FLAG_TEXT | WSC_FLAG_WANT_CREDIT, 0, 16, 16},
 };
 
 static struct wsc_header legal_header(const struct type *type) {
@@ -268,7 +273,7 @@ static void test_malformed_bodies(void) {
 }
 
 static void test_ranges(void) {
-  static const uint8_t types_with_one[] = {WSC_SHARED_MESSAGE, WSC_SHARED_SEND};
+  static const uint8_t types_with_one[] = {WSC_SHARED_MESSAGE, WSC_SHARED_SEND, WSC_SHARED_FORWARD};
   static const struct {
     struct wsc_shared shared;
     const char *fault;

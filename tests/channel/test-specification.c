@@ -123,15 +123,25 @@ static void test_records(void) {
     const char *name;
     unsigned type;
   } records[] = {
-      {"WELCOME", WSC_WELCOME},         {"STANDING", WSC_STANDING},
-      {"CREDIT", WSC_CREDIT},           {"ASK", WSC_ASK},
-      {"CONNECT", WSC_CONNECT},         {"MESSAGE", WSC_MESSAGE},
-      {"CLOSED", WSC_CLOSED},           {"ERROR", WSC_ERROR},
-      {"DRAINED", WSC_DRAINED},         {"SEND", WSC_SEND},
-      {"BROADCAST", WSC_BROADCAST},     {"CLOSE", WSC_CLOSE},
-      {"ACKNOWLEDGE", WSC_ACKNOWLEDGE}, {"WANT_DRAINED", WSC_WANT_DRAINED},
-      {"RELEASED", WSC_RELEASED},       {"SHARED_MESSAGE", WSC_SHARED_MESSAGE},
-      {"SHARED_SEND", WSC_SHARED_SEND}, {"RELEASE", WSC_RELEASE},
+      {"WELCOME", WSC_WELCOME},
+      {"STANDING", WSC_STANDING},
+      {"CREDIT", WSC_CREDIT},
+      {"ASK", WSC_ASK},
+      {"CONNECT", WSC_CONNECT},
+      {"MESSAGE", WSC_MESSAGE},
+      {"CLOSED", WSC_CLOSED},
+      {"ERROR", WSC_ERROR},
+      {"DRAINED", WSC_DRAINED},
+      {"SEND", WSC_SEND},
+      {"BROADCAST", WSC_BROADCAST},
+      {"CLOSE", WSC_CLOSE},
+      {"ACKNOWLEDGE", WSC_ACKNOWLEDGE},
+      {"WANT_DRAINED", WSC_WANT_DRAINED},
+      {"RELEASED", WSC_RELEASED},
+      {"SHARED_MESSAGE", WSC_SHARED_MESSAGE},
+      {"SHARED_SEND", WSC_SHARED_SEND},
+      {"RELEASE", WSC_RELEASE},
+      {"SHARED_FORWARD", WSC_SHARED_FORWARD},
   };
   g_autofree char *text = read_text(CHANNEL_SPECIFICATION);
   for (size_t i = 0; i < G_N_ELEMENTS(records); i++) {

@@ -134,7 +134,7 @@ static void make_arena(int fds[2], size_t size) {
   g_assert_cmpint(fds[1], >=, 0);
 }
 
-void stage_begin_shared(struct stage *stage, guint count, size_t size) {
+void stage_begin_shared_by(struct stage *stage, guint count, size_t size, uint32_t abilities) {
   int ends[2], events[2], commands[2];
   struct wsc_welcome welcome = stage_welcome();
   g_assert_cmpint(socketpair(AF_UNIX, SOCK_STREAM, 0, ends), ==, 0);
@@ -151,6 +151,7 @@ void stage_begin_shared(struct stage *stage, guint count, size_t size) {
   stage->channel = ws_channel_new_shared(ends[0], events[1], commands[0], &app, stage);
   g_assert_nonnull(stage->channel);
   welcome.version = WSC_VERSION_SHARED;
+  welcome.abilities = abilities;
   welcome.max_message = 16u << 20;
   welcome.queue_high = 64u << 20;
   stage_say_welcome(stage, &welcome);
@@ -158,6 +159,10 @@ void stage_begin_shared(struct stage *stage, guint count, size_t size) {
     stage_say_connect(stage, i);
   g_assert_cmpint(stage_dispatch(stage), ==, WS_CHANNEL_OPEN);
   stage_forget(stage);
+}
+
+void stage_begin_shared(struct stage *stage, guint count, size_t size) {
+  stage_begin_shared_by(stage, count, size, WSC_CAN_FORWARD);
 }
 
 void stage_free_channel(struct stage *stage) {
@@ -335,6 +340,17 @@ static void show_shared(struct stage *stage, const struct wsc_record *record, ui
                          record->header.flags & WSC_FLAG_WANT_CREDIT ? " wanted" : "", where.offset, shown);
 }
 
+static void show_forward(struct stage *stage, const struct wsc_record *record, uint64_t number) {
+  struct wsc_shared where;
+  wsc_shared_decode(record->body, &where);
+  const uint8_t *data = wsc_arena_find_given(&stage->events_arena, &where);
+  g_assert_nonnull(data);
+  g_autofree char *shown = stage_show(data, (size_t)where.length);
+  g_string_append_printf(stage->heard, "SHARED_FORWARD %" PRIu64 " %s%s at %" PRIu64 " %s\n", number,
+                         record->header.flags & WSC_FLAG_TEXT ? "text" : "binary",
+                         record->header.flags & WSC_FLAG_WANT_CREDIT ? " wanted" : "", where.offset, shown);
+}
+
 static void show(struct stage *stage, const struct wsc_record *record) {
   uint64_t number = record->header.connection - stage_id(0);
   g_autofree char *shown = stage_show(record->body, record->header.size);
@@ -349,6 +365,9 @@ static void show(struct stage *stage, const struct wsc_record *record) {
     break;
   case WSC_SHARED_SEND:
     show_shared(stage, record, number);
+    break;
+  case WSC_SHARED_FORWARD:
+    show_forward(stage, record, number);
     break;
   case WSC_RELEASE:
     for (uint32_t at = 0; at < record->header.size; at += 8) {

@@ -49,6 +49,8 @@ void stage_open(struct stage *stage);
 void stage_begin(struct stage *stage, guint count);
 /* The same with shared memory of `size` octets each way. */
 void stage_begin_shared(struct stage *stage, guint count, size_t size);
+/* By a worker that can do those alone. */
+void stage_begin_shared_by(struct stage *stage, guint count, size_t size, uint32_t abilities);
 /* Frees everything; nothing may be left that was not compared. */
 void stage_end(struct stage *stage);
 void stage_free_channel(struct stage *stage);

@@ -295,6 +295,71 @@ static void test_trimming(void) {
   stage_end(&stage);
 }
 
+/* What the app does with a message while it looks at it. */
+struct answer {
+  size_t from, length; /* the part of it that is sent back */
+  const uint8_t *kept; /* where it lay */
+};
+
+static void send_back(struct stage *stage, const struct stage_event *event) {
+  struct answer *answer = stage->user;
+  if (event->kind != STAGE_MESSAGE)
+    return;
+  answer->kept = event->data;
+  for (int i = 0; i < 2; i++)
+    g_assert_cmpint(ws_channel_send(stage_peer(stage, 1), false, event->data + answer->from, answer->length, i == 1),
+                    ==, WS_CHANNEL_SENT);
+}
+
+static void forwarded(bool lends, uint32_t abilities, struct answer answer, const char *record) {
+  struct stage stage;
+  g_autofree uint8_t *octets = stage_octets(LARGE, 3);
+  stage_begin_shared_by(&stage, 1, ARENA, abilities);
+  ws_channel_set_lending(stage.channel, lends);
+  stage.hook = send_back;
+  stage.user = &answer;
+  stage_say_shared(&stage, 1, false, octets, LARGE);
+  stage_dispatch(&stage);
+  stage_hear(&stage);
+  g_autofree char *first = g_strdup_printf("%s 1 binary at 0 ", record);
+  g_autofree char *second = g_strdup_printf("\n%s 1 binary wanted at ", record);
+  g_test_message("%s", stage.heard->str);
+  g_assert_true(g_str_has_prefix(stage.heard->str, first));
+  g_assert_nonnull(strstr(stage.heard->str, second));
+  g_assert_true(g_str_has_suffix(stage.heard->str, "RELEASE 0\n")); /* behind what needs it */
+  stage_forget(&stage);
+  stage_end(&stage);
+}
+
+static void test_forwarding(void) {
+  forwarded(true, WSC_CAN_FORWARD, (struct answer){.length = LARGE}, "SHARED_FORWARD");
+  forwarded(true, 0, (struct answer){.length = LARGE}, "SHARED_SEND");                   /* an older worker */
+  forwarded(false, WSC_CAN_FORWARD, (struct answer){.length = LARGE}, "SHARED_SEND");    /* a copy, which the app has */
+  forwarded(true, WSC_CAN_FORWARD, (struct answer){.length = LARGE - 1}, "SHARED_SEND"); /* a part */
+  forwarded(true, WSC_CAN_FORWARD, (struct answer){64, LARGE - 64, NULL}, "SHARED_SEND");
+}
+
+/* Later it is the worker's again, and whatever lies there. */
+static void test_nothing_is_forwarded_later(void) {
+  struct stage stage;
+  struct answer answer = {.length = LARGE};
+  g_autofree uint8_t *octets = stage_octets(LARGE, 3);
+  stage_begin_shared(&stage, 1, ARENA);
+  ws_channel_set_lending(stage.channel, true);
+  stage.hook = send_back;
+  stage.user = &answer;
+  stage_say_shared(&stage, 1, false, octets, LARGE);
+  stage_dispatch(&stage);
+  stage_hear(&stage);
+  stage_forget(&stage);
+  g_assert_cmpint(ws_channel_send(stage_peer(&stage, 1), false, answer.kept, LARGE, false), ==, WS_CHANNEL_SENT);
+  ws_channel_flush(stage.channel);
+  stage_hear(&stage);
+  g_assert_true(g_str_has_prefix(stage.heard->str, "SHARED_SEND 1 binary at 0 "));
+  stage_forget(&stage);
+  stage_end(&stage);
+}
+
 int main(int argc, char **argv) {
   g_test_init(&argc, &argv, NULL);
   g_test_add_func("/shared/messages-come-and-cannot-change-unless-they-are-lent", test_messages_come);
@@ -303,6 +368,8 @@ int main(int argc, char **argv) {
   g_test_add_func("/shared/a-paused-app-gets-it-later", test_a_paused_app_releases_what_it_had);
   g_test_add_func("/shared/the-channel-may-be-freed-inside-of-a-message", test_freeing_inside_of_a_message);
   g_test_add_func("/shared/messages-leave", test_messages_leave);
+  g_test_add_func("/shared/a-message-that-is-lent-goes-on-from-where-it-lies", test_forwarding);
+  g_test_add_func("/shared/what-was-lent-is-copied-later", test_nothing_is_forwarded_later);
   g_test_add_func("/shared/what-does-not-fit-goes-through-the-stream", test_a_full_arena);
   g_test_add_func("/shared/without-memory-for-the-copy-the-channel-breaks", test_no_memory_for_the_copy);
   g_test_add_func("/shared/faults-of-the-worker", test_faults);

@@ -85,7 +85,7 @@ def test_a_build_without_systemd_installs_a_service_that_the_bus_can_start(witho
 
 
 def test_a_hole_in_the_service_reaches_little_of_the_device(installed):
-    exposure_is_at_most(installed, 11)
+    exposure_is_at_most(installed, 12)
 
 
 def test_the_unit_lets_workers_lock_their_keys_into_memory(installed):
@@ -99,7 +99,7 @@ def test_ports_below_1024_cost_one_capability_and_nothing_else(installed, tmp_pa
     folder = root / (UNIT + ".d")
     folder.mkdir()
     shutil.copy(root / "usr/lib/wsserverd/low-ports.conf", folder)
-    exposure_is_at_most(root, 14)
+    exposure_is_at_most(root, 15)
 
 
 def test_the_unit_says_nothing_that_systemd_does_not_understand(television):

@@ -21,7 +21,7 @@ def test_the_first_record_says_what_the_channel_is(start):
     worker = start(max_message=1000, generation=5)
     worker.channel.wait_for(cc.WELCOME)
     assert worker.channel.welcome == dict(version=1, flags=1, zero=0, repeats=0, generation=5, first_event=1,
-                                          max_message=1000, high=cc.QUEUE_HIGH, low=cc.QUEUE_LOW, standing=0)
+                                          max_message=1000, high=cc.QUEUE_HIGH, low=cc.QUEUE_LOW, standing=0, abilities=0)
 
 
 def test_nobody_is_let_in_before_somebody_listens_to_the_events(start):

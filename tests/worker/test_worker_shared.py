@@ -171,7 +171,86 @@ def test_what_is_sent_to_a_closed_connection_is_released(shared):
     assert worker.channel.released() == [64]
 
 
+def forward(connection, offset, length, flags=0):
+    return cc.encode(cc.SHARED_FORWARD, connection, struct.pack("<QQ", offset, length), flags=flags)
+
+
+def given(worker, peer, opcode, data) -> int:
+    """Where the message lies that this peer sends."""
+    before = len(worker.channel.records)
+    peer.send(frame(opcode, data))
+    record = worker.channel.wait(lambda records: next((r for r in records[before:] if r.type == cc.SHARED_MESSAGE), None), what="the message")
+    return struct.unpack("<QQ", record.body)[0]
+
+
+def test_a_worker_says_whether_it_forwards(shared, start):
+    worker = shared()
+    worker.channel.wait_for(cc.WELCOME)
+    assert worker.channel.welcome["abilities"] & 1
+    plain = start(acknowledged=0)
+    plain.channel.wait_for(cc.WELCOME)
+    assert not plain.channel.welcome["abilities"] & 1
+
+
+def test_what_a_peer_sent_goes_on_to_any_peer_from_where_it_lies_as_often_as_the_app_likes(shared):
+    worker = shared()
+    sender, reader = worker.open(), worker.open(2)
+    data = octets(LARGE)
+    offset = given(worker, sender, BINARY, data)
+    worker.channel.write(forward(sender.id, offset, len(data)) + forward(reader.id, offset, len(data))
+                         + forward(reader.id, offset, 100) + cc.encode(cc.RELEASE, 0, struct.pack("<Q", offset)))
+    assert sender.receive() == (BINARY, data)
+    assert reader.receive() == (BINARY, data) and reader.receive() == (BINARY, data[:100])
+    assert given(worker, reader, BINARY, octets(LARGE + 1)) == offset  # it was the app's to give back
+
+
+def test_what_waits_for_a_slow_peer_survives_the_release_of_what_was_forwarded(shared):
+    worker = shared()
+    sender, slow = worker.open(), worker.open(2, receive_buffer=4096)
+    data = octets(900_000)
+    offset = given(worker, sender, BINARY, data)
+    worker.channel.write(forward(slow.id, offset, len(data)) + cc.encode(cc.RELEASE, 0, struct.pack("<Q", offset)))
+    given(worker, sender, BINARY, bytes(900_000))  # lies where the first one did
+    assert slow.receive() == (BINARY, data)
+
+
+def test_forwarding_charges_and_credits_as_sending_does(shared):
+    worker = shared()
+    peer = worker.open()
+    data = octets(LARGE)
+    offset = given(worker, peer, BINARY, data)
+    worker.channel.write(forward(peer.id, offset, len(data), flags=cc.WANT_CREDIT))
+    assert struct.unpack("<Q", worker.channel.wait_for(cc.CREDIT, peer.id).body)[0] == len(data) + 16
+
+
+def test_text_that_is_forwarded_is_checked(shared):
+    worker = shared()
+    peer = worker.open()
+    text = "ä".encode() * LARGE
+    offset = given(worker, peer, TEXT, text)
+    worker.channel.write(forward(peer.id, offset, len(text), flags=cc.TEXT))
+    assert peer.receive() == (TEXT, text)
+    worker.channel.write(forward(peer.id, offset, len(text) - 1, flags=cc.TEXT))  # ends within a character
+    assert "not UTF-8" in worker.control.wait(cc.CHANNEL_ENDED).get(cc.F_TEXT)
+
+
+def test_what_is_forwarded_to_a_closed_connection_goes_nowhere(shared):
+    worker = shared()
+    sender, gone = worker.open(), worker.open(2)
+    data = octets(LARGE)
+    offset = given(worker, sender, BINARY, data)
+    gone.sock.close()
+    worker.channel.wait_for(cc.CLOSED, gone.id)
+    worker.channel.write(forward(gone.id, offset, len(data)) + forward(sender.id, offset, len(data)))
+    assert sender.receive() == (BINARY, data)
+
+
 @pytest.mark.parametrize("what, record", [
+    ("not the app side's", lambda p: forward(p, 64, 10)), ("not the app side's", lambda p: forward(p, 0, LARGE + 64)),
+    ("not the app side's", lambda p: cc.encode(cc.RELEASE, 0, struct.pack("<Q", 0)) + forward(p, 0, 10)),
+    ("not the app side's", lambda p: forward(p, cc.ARENA_SIZE, 10)), ("not the app side's", lambda p: forward(p, 2 ** 64 - 64, 10)),
+    ("without octets", lambda p: forward(p, 0, 0)), ("does not exist", lambda p: forward(p + 1, 0, 10)),
+    ("begins where none may", lambda p: forward(p, 1, 10)), ("above the limit", lambda p: forward(p, 0, 2 ** 63)),
     ("beyond the shared memory", lambda p: cc.encode(cc.SHARED_SEND, p, struct.pack("<QQ", cc.ARENA_SIZE - 64, 65))),
     ("beyond the shared memory", lambda p: cc.encode(cc.SHARED_SEND, p, struct.pack("<QQ", cc.ARENA_SIZE, 1))),
     ("beyond the shared memory", lambda p: cc.encode(cc.SHARED_SEND, p, struct.pack("<QQ", 2 ** 64 - 64, 64))),
@@ -214,7 +293,7 @@ def test_what_is_being_gathered_is_not_the_apps_to_release(shared):
 
 
 def test_without_shared_memory_its_records_are_faults(start):
-    for record in (cc.encode(cc.SHARED_SEND, 1, bytes(16)), cc.encode(cc.RELEASE, 0, bytes(8))):
+    for record in (cc.encode(cc.SHARED_SEND, 1, bytes(16)), cc.encode(cc.RELEASE, 0, bytes(8)), forward(1, 0, 10)):
         worker = start(acknowledged=0)
         worker.channel.write(record)
         assert "shared memory where there is none" in worker.control.wait(cc.CHANNEL_ENDED).get(cc.F_TEXT)
