@@ -24,6 +24,7 @@
 
 #define WSD_LISTEN_BACKLOG 511
 #define WSD_CONNECTIONS_MAX 65535u         /* of one server; the worker is bounded the same way */
+#define WSD_LIST_OCTETS_MAX (48u << 20)    /* of an answer to ListAllConnections; beyond: LimitExceeded */
 #define WSD_BANS_OF_SERVER_MAX 1024u       /* in an answer to ListBans; the worker is bounded the same way */
 #define WSD_WINDOW_EVENTS 64u              /* event signals on the way to one client ... */
 #define WSD_WINDOW_OCTETS (1u << 20)       /* ... and their octets; one larger alone is fine */
@@ -33,6 +34,7 @@
 #define WSD_WORKER_WINDOW_EVENTS 256u /* unacknowledged events on one worker's channel: enough to keep the bus busy */
 #define WSD_WORKER_WINDOW_OCTETS (2u << 20)
 #define WSD_DRAIN_OCTETS_MAX (64u << 20)   /* read from one worker once it stops or has died; beyond: ended */
+#define WSD_DRAIN_AT_ONCE (512u << 10)     /* of those, before others have their turn; a socket holds less */
 #define WSD_APP_CHANNEL_OCTETS (512 << 10) /* that an app's own channel is asked to hold in each direction */
 #define WSD_CHANNEL_QUEUE_HIGH (16u << 20) /* octets that wait for one worker; Send beyond: WouldBlock */
 
