@@ -38,6 +38,9 @@
 #define WSD_APP_CHANNEL_OCTETS (512 << 10) /* that an app's own channel is asked to hold in each direction */
 #define WSD_CHANNEL_QUEUE_HIGH (16u << 20) /* octets that wait for one worker; Send beyond: WouldBlock */
 
+#define WSD_PING_AGAIN_MIN_MS 2000 /* without a reply, which the bus may have refused to carry, doubling ... */
+#define WSD_PING_AGAIN_MAX_MS 60000
+#define WSD_ROLL_MS 10000             /* between two looks at who is still on the bus */
 #define WSD_PING_RETRY_MS 250u        /* after the bus refused a Ping */
 #define WSD_READY_TIMEOUT_MS 10000u   /* a worker has to be ready by then; beyond: Start answers Failed */
 #define WSD_PREPARE_TIMEOUT_MS 10000u /* for reading certificate and key; beyond: CertificateNotFound */
