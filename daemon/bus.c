@@ -22,6 +22,7 @@ struct wsd_bus {
   struct wsd_adoption *adoption; /* what an earlier process left; NULL once that is settled */
   guint subscription;            /* to NameOwnerChanged */
   gulong closed_handler;
+  guint roll_source;
   guint retry_source;
   guint retry_delay;        /* milliseconds */
   bool settling;            /* the name is asked for, or the servers of an earlier process are being adopted */
@@ -50,6 +51,7 @@ static void disconnect(struct wsd_bus *bus) {
   g_clear_object(&bus->cancellable);
   g_dbus_connection_signal_unsubscribe(bus->connection, bus->subscription);
   g_signal_handler_disconnect(bus->connection, bus->closed_handler);
+  g_clear_handle_id(&bus->roll_source, g_source_remove);
   g_clear_pointer(&bus->door, wsd_door_free);
   bus->settling = false;
   if (bus->adoption)
@@ -86,6 +88,51 @@ static void on_name_owner_changed(GDBusConnection *connection, const gchar *send
   g_variant_get(arguments, "(&s&s&s)", &name, NULL, &new_owner);
   if (name[0] == ':' && new_owner[0] == '\0')
     wsd_service_name_vanished(bus->service, name);
+}
+
+/* ---- The roll ----
+ * A bus drops NameOwnerChanged for a service whose queue other clients have filled. So now and then we ask who is still there. */
+
+struct roll {
+  struct wsd_bus *bus;
+  GPtrArray *names; /* of the clients that we knew when we asked */
+};
+
+static void roll_free(struct roll *roll) {
+  g_ptr_array_unref(roll->names);
+  g_free(roll);
+}
+
+static void on_names(GObject *source, GAsyncResult *result, gpointer data) {
+  struct roll *roll = data;
+  g_autoptr(GVariant) reply = g_dbus_connection_call_finish(G_DBUS_CONNECTION(source), result, NULL);
+  if (reply) { /* not cancelled, so the bus is still ours */
+    g_autofree const char **names = NULL;
+    g_autoptr(GHashTable) present = g_hash_table_new(g_str_hash, g_str_equal);
+    g_variant_get(reply, "(^a&s)", &names);
+    for (gsize i = 0; names[i]; i++)
+      g_hash_table_add(present, (gpointer)names[i]);
+    for (guint i = 0; i < roll->names->len; i++)
+      if (!g_hash_table_contains(present, roll->names->pdata[i]))
+        wsd_service_name_vanished(roll->bus->service, roll->names->pdata[i]);
+  }
+  roll_free(roll);
+}
+
+static gboolean call_roll(gpointer data) {
+  struct wsd_bus *bus = data;
+  if (g_hash_table_size(bus->service->apps) == 0 || bus->settling)
+    return G_SOURCE_CONTINUE;
+  struct roll *roll = g_new(struct roll, 1);
+  *roll = (struct roll){bus, g_ptr_array_new_with_free_func(g_free)};
+  GHashTableIter iterator;
+  gpointer name;
+  g_hash_table_iter_init(&iterator, bus->service->apps);
+  while (g_hash_table_iter_next(&iterator, &name, NULL))
+    g_ptr_array_add(roll->names, g_strdup(name));
+  g_dbus_connection_call(bus->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "ListNames", NULL, G_VARIANT_TYPE("(as)"),
+                         G_DBUS_CALL_FLAGS_NONE, WSD_ROLL_MS, bus->cancellable, on_names, roll);
+  return G_SOURCE_CONTINUE;
 }
 
 static void release_name(struct wsd_bus *bus);
@@ -182,6 +229,7 @@ static void use_connection(struct wsd_bus *bus, GDBusConnection *connection) {
   bus->subscription =
       g_dbus_connection_signal_subscribe(connection, DBUS_NAME, DBUS_NAME, "NameOwnerChanged", DBUS_PATH, NULL,
                                          G_DBUS_SIGNAL_FLAGS_NONE, on_name_owner_changed, bus, NULL);
+  bus->roll_source = g_timeout_add(WSD_ROLL_MS, call_roll, bus);
   g_dbus_connection_call(connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "GetId", NULL, G_VARIANT_TYPE("(s)"),
                          G_DBUS_CALL_FLAGS_NONE, G_MAXINT, bus->cancellable, on_bus_id, bus);
 }

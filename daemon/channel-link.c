@@ -23,7 +23,7 @@ struct wsd_channel {
   bool paused;               /* a decoded record waits in `held` */
   bool ended;
   bool draining;
-  guint64 drained; /* octets read since then */
+  guint64 drained; /* octets read since then, and what its events cost beside */
   struct wsc_record held;
   guint in_source, out_source, end_source, resume_source;
   const char *fault;
@@ -87,6 +87,7 @@ static bool take(struct wsd_channel *channel, const struct wsc_record *record) {
     return false;
   }
   const char *fault = channel->events.record(channel->user, record);
+  channel->drained += channel->draining ? WSD_MESSAGE_HEADER_COST : 0;
   if (fault)
     end(channel, fault);
   return !fault;
@@ -163,7 +164,9 @@ void wsd_channel_drain(struct wsd_channel *channel) {
     return;
   channel->draining = true;
   take_all(channel);
-  while (!channel->ended && read_once(channel) == READ_SOME)
+  guint64 enough =
+      channel->drained + WSD_DRAIN_AT_ONCE; /* the main loop does the rest: a worker might write without end */
+  while (!channel->ended && channel->drained < enough && read_once(channel) == READ_SOME)
     take_all(channel);
   watch_input(channel);
 }

@@ -39,6 +39,7 @@ struct wsd_delivery {
   void (*caught_up)(void *user); /* set while somebody waits for that */
   void *caught_up_user;
   bool ping_in_flight;
+  gint ping_timeout; /* ms; 0: the first one */
   bool ping_denied_logged;
   bool abandoned;
   guint ping_source; /* scheduled Ping */
@@ -273,6 +274,12 @@ static void on_ping_reply(GObject *source, GAsyncResult *result, gpointer data) 
     return; /* the delivery is gone */
   struct wsd_delivery *delivery = data;
   delivery->ping_in_flight = false;
+  if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_TIMED_OUT)) {
+    /* Slow, or its reply was lost: a bus refuses it when others have filled our queue. */
+    schedule_ping(delivery, 0);
+    return;
+  }
+  delivery->ping_timeout = 0;
   if (reply && g_strcmp0(g_dbus_message_get_sender(reply), delivery->name) == 0) {
     confirm(delivery);
     mark_read(delivery, delivery->ping_sent);
@@ -301,8 +308,10 @@ static gboolean send_ping(gpointer data) {
   delivery->ping_position = delivery->position;
   delivery->ping_sent = delivery->sent;
   delivery->ping_in_flight = true;
-  g_dbus_connection_send_message_with_reply(delivery->connection, ping, G_DBUS_SEND_MESSAGE_FLAGS_NONE, G_MAXINT, NULL,
-                                            delivery->cancellable, on_ping_reply, delivery);
+  delivery->ping_timeout = CLAMP(2 * delivery->ping_timeout, WSD_PING_AGAIN_MIN_MS, WSD_PING_AGAIN_MAX_MS);
+  g_dbus_connection_send_message_with_reply(delivery->connection, ping, G_DBUS_SEND_MESSAGE_FLAGS_NONE,
+                                            delivery->ping_timeout, NULL, delivery->cancellable, on_ping_reply,
+                                            delivery);
   return G_SOURCE_REMOVE;
 }
 

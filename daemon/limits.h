@@ -33,6 +33,7 @@
 
 #define WSD_LISTEN_BACKLOG 511
 #define WSD_CONNECTIONS_MAX 65535u         /* of one server; the worker is bounded the same way */
+#define WSD_LIST_OCTETS_MAX (48u << 20)    /* of an answer to ListAllConnections; beyond: LimitExceeded */
 #define WSD_BANS_OF_SERVER_MAX 1024u       /* in an answer to ListBans; the worker is bounded the same way */
 #define WSD_WINDOW_EVENTS 64u              /* event signals on the way to one client ... */
 #define WSD_WINDOW_OCTETS (1u << 20)       /* ... and their octets; one larger alone is fine */
@@ -42,10 +43,14 @@
 #define WSD_WORKER_WINDOW_EVENTS 256u /* unacknowledged events on one worker's channel: enough to keep the bus busy */
 #define WSD_WORKER_WINDOW_OCTETS (2u << 20)
 #define WSD_DRAIN_OCTETS_MAX (64u << 20)   /* read from one worker once it stops or has died; beyond: ended */
+#define WSD_DRAIN_AT_ONCE (512u << 10)     /* of those, before others have their turn; a socket holds less */
 #define WSD_APP_CHANNEL_OCTETS (512 << 10) /* that an app's own channel is asked to hold in each direction */
 #define WSD_CHANNEL_QUEUE_HIGH (16u << 20) /* octets that wait for one worker; Send beyond: WouldBlock */
 #define WSD_ACCOUNT_QUEUE_HIGH (64u << 20) /* the same for all workers of clients with one app id */
 
+#define WSD_PING_AGAIN_MIN_MS 2000 /* without a reply, which the bus may have refused to carry, doubling ... */
+#define WSD_PING_AGAIN_MAX_MS 60000
+#define WSD_ROLL_MS 10000             /* between two looks at who is still on the bus */
 #define WSD_PING_RETRY_MS 250u        /* after the bus refused a Ping */
 #define WSD_READY_TIMEOUT_MS 10000u   /* a worker has to be ready by then; beyond: Start answers Failed */
 #define WSD_PREPARE_TIMEOUT_MS 10000u /* for reading certificate and key; beyond: CertificateNotFound */

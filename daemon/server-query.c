@@ -24,7 +24,8 @@ struct list_question {
   GPtrArray *calls;   /* of struct wsd_call */
   GPtrArray *entries; /* of GVariant (tsqa{sv}) */
   guint64 after;
-  guint timer; /* as above */
+  gsize octets; /* of the entries */
+  guint timer;  /* as above */
 };
 
 struct wsd_query {
@@ -137,7 +138,10 @@ static void answer_list(struct list_question *question) {
 
 static void refuse_list(struct list_question *question) {
   for (guint i = 0; i < question->calls->len; i++)
-    if (question->timer == 0)
+    if (question->octets > WSD_LIST_OCTETS_MAX)
+      wsd_call_fail(question->calls->pdata[i], WSD_ERROR_LIMIT_EXCEEDED,
+                    "what is known of the open connections is more than an answer carries; Connect told it of each");
+    else if (question->timer == 0)
       wsd_call_fail(question->calls->pdata[i], WSD_ERROR_FAILED,
                     "the server's process does not answer; ask again later, or Stop it");
     else if (wsd_server_state(question->server) == WSD_SERVER_RUNNING)
@@ -168,7 +172,15 @@ static void end_list(struct list_question *question, bool complete) {
   g_free(question);
 }
 
-/* Adds one page's entries; false when the worker breaks the rules: ids not ascending, too many, malformed. */
+/* In its serialised form, which takes a small part of the memory. */
+static void add_entry(struct list_question *question, GVariant *entry) {
+  g_variant_ref_sink(entry);
+  (void)g_variant_get_data(entry);
+  question->octets += g_variant_get_size(entry);
+  g_ptr_array_add(question->entries, entry);
+}
+
+/* Adds one page's entries; false when the worker breaks the rules: ids not ascending or not its own, too many, malformed. */
 static bool add_entries(struct list_question *question, const struct wsc_control_record *record, bool *more) {
   struct wsc_control_field field;
   size_t offset = 0;
@@ -181,11 +193,12 @@ static bool add_entries(struct list_question *question, const struct wsc_control
     if (field.key != WSC_FIELD_CONNECTION_ENTRY)
       continue;
     guint64 id = field.length > 8 ? wsc_get_u64(field.value) : 0;
-    if (id <= question->after || question->entries->len >= WSD_CONNECTIONS_MAX ||
+    if (id <= question->after || id >> 32 != wsd_server_generation(question->server) ||
+        question->entries->len >= WSD_CONNECTIONS_MAX ||
         !wsc_connect_decode(field.value + 8, field.length - 8, &connect))
       return false;
     question->after = id;
-    g_ptr_array_add(question->entries, g_variant_ref_sink(wsd_connection_details(id, &connect, false)));
+    add_entry(question, wsd_connection_details(id, &connect, false));
   }
   return !*more || question->after > before;
 }
@@ -205,7 +218,10 @@ static void on_connections(void *user, const struct wsc_control_record *record) 
   struct list_question *question = user;
   struct wsd_worker *worker = wsd_server_worker(question->server);
   bool more = false;
-  if (!record || !add_entries(question, record, &more))
+  bool right = record && add_entries(question, record, &more);
+  if (record && !right && worker)
+    wsd_worker_break_off(worker, "a list of connections that cannot be");
+  if (!right || question->octets > WSD_LIST_OCTETS_MAX)
     end_list(question, false);
   else if (!more || question->timer == 0)
     end_list(question, !more);

@@ -69,6 +69,9 @@ const char *wsd_server_path(const struct wsd_server *server) {
 struct wsd_app *wsd_server_app(const struct wsd_server *server) {
   return server->app;
 }
+guint64 wsd_server_generation(const struct wsd_server *server) {
+  return server->generation;
+}
 enum wsd_server_state wsd_server_state(const struct wsd_server *server) {
   return server->state;
 }

@@ -35,6 +35,8 @@ void wsd_server_unref(struct wsd_server *server);
 guint64 wsd_server_number(const struct wsd_server *server);
 const char *wsd_server_path(const struct wsd_server *server);
 struct wsd_app *wsd_server_app(const struct wsd_server *server);
+/* Of the present worker. */
+guint64 wsd_server_generation(const struct wsd_server *server);
 enum wsd_server_state wsd_server_state(const struct wsd_server *server);
 const char *wsd_server_state_name(enum wsd_server_state state);
 /* What the last Start asked for; serverPort is the real one while running, else 0. Fields are zero before the first. */

@@ -21,7 +21,7 @@ static void answer_at(struct wsd_traffic *traffic, struct wsd_call *call, guint6
   g_queue_push_tail(&traffic->pending, pending);
 }
 
-static bool is_utf8(const guint8 *data, gsize length) {
+bool wsd_traffic_is_text(const guint8 *data, gsize length) {
   /* GLib takes U+0000 for a fault, WebSocket text does not. */
   const guint8 *end = data + length;
   while (data < end) {
@@ -42,7 +42,7 @@ static bool check_data(struct wsd_traffic *traffic, struct wsd_call *call, bool 
                   "data: %" G_GSIZE_FORMAT " octets are more than maxMessageSize, which is %" G_GUINT64_FORMAT
                   "; send less at a time, or Start with more",
                   length, traffic->max_message);
-  else if (text && !is_utf8(data, length))
+  else if (text && !wsd_traffic_is_text(data, length))
     wsd_call_fail(call, WSD_ERROR_INVALID_ARGUMENT, "data: is not UTF-8; send it as binary, with text false");
   else
     return true;

@@ -56,6 +56,8 @@ struct wsd_traffic {
 
 /* NULL where there is none. */
 struct connection *wsd_traffic_find(struct wsd_traffic *traffic, guint64 id);
+/* UTF-8, in which U+0000 may stand. */
+bool wsd_traffic_is_text(const guint8 *data, gsize length);
 /* Whether the present worker has not named that connection yet. */
 bool wsd_traffic_is_new_id(const struct wsd_traffic *traffic, guint64 id);
 

@@ -89,7 +89,7 @@ static const char *take_welcome(struct wsd_traffic *traffic, const struct wsc_re
     return "WELCOME is malformed";
   if (welcome.generation != traffic->generation || !welcome.acknowledged || welcome.queue_high == 0)
     return "WELCOME does not fit what was asked for";
-  if (!traffic->adopts && (welcome.first_event != 1 || welcome.repeats != 0))
+  if (!traffic->adopts && (welcome.first_event != 1 || welcome.repeats != 0 || welcome.standing != 0))
     return "WELCOME of a new worker tells of earlier events";
   traffic->welcomed = true;
   traffic->queue_high = welcome.queue_high;
@@ -104,8 +104,12 @@ bool wsd_traffic_is_new_id(const struct wsd_traffic *traffic, guint64 id) {
 
 static const char *take_standing(struct wsd_traffic *traffic, const struct wsc_record *record) {
   guint64 id = record->header.connection;
+  if (!traffic->adopts)
+    return "STANDING of a new worker";
   if (!wsd_traffic_is_new_id(traffic, id))
     return "STANDING for an id that is not new";
+  if (g_hash_table_size(traffic->connections) >= WSD_CONNECTIONS_MAX)
+    return "more connections than there may be";
   struct connection *connection = add(traffic, id);
   connection->charged = wsc_get_u64(record->body);
   connection->released = wsc_get_u64(record->body + 8);
@@ -130,10 +134,12 @@ static const char *take_connect(struct wsd_traffic *traffic, const struct wsc_re
 
 static const char *take_message(struct wsd_traffic *traffic, const struct wsc_record *record) {
   guint64 id = record->header.connection;
+  gboolean text = (record->header.flags & WSC_FLAG_TEXT) != 0;
   if (!wsd_traffic_find(traffic, id))
     return "MESSAGE of a connection that is not there";
+  if (text && !wsd_traffic_is_text(record->body, record->header.size))
+    return "text that is not UTF-8";
   GVariant *data = g_variant_new_fixed_array(G_VARIANT_TYPE_BYTE, record->body, record->header.size, 1);
-  gboolean text = (record->header.flags & WSC_FLAG_TEXT) != 0;
   emit(traffic, "MessageReceive", g_variant_new("(tb@ay)", id, text, data), record->header.size);
   return NULL;
 }
@@ -151,6 +157,8 @@ static const char *take_closed(struct wsd_traffic *traffic, const struct wsc_rec
 static const char *take_error(struct wsd_traffic *traffic, const struct wsc_record *record) {
   struct wsc_text text = {(const char *)record->body + 4, record->header.size - 4};
   g_autofree char *sentence = wsd_peer_text(text);
+  if (record->header.connection != 0 && !wsd_traffic_find(traffic, record->header.connection))
+    return "ERROR of a connection that is not there";
   emit(traffic, "Error", g_variant_new("(us)", wsc_get_u32(record->body), sentence), record->header.size);
   return NULL;
 }

@@ -43,7 +43,8 @@ struct wsd_worker {
   guint gone_source;
   guint32 last_tag;
   GQueue requests; /* of struct request, oldest first: answers come in this order */
-  bool stopping;
+  guint32 stop_tag;
+  bool stopping; /* STOPPED is to come */
 };
 
 static void on_exited(GPid pid, gint status, gpointer data) {
@@ -111,7 +112,7 @@ static void lose(struct wsd_worker *worker) {
   worker->gone_source = g_idle_add_full(G_PRIORITY_DEFAULT, report_gone, worker, NULL);
 }
 
-static void break_off(struct wsd_worker *worker, const char *fault) {
+void wsd_worker_break_off(struct wsd_worker *worker, const char *fault) {
   g_warning("worker %d broke the rules of the control socket and is ended: %s",
             worker->process ? (int)worker->process->pid : 0, fault);
   wsd_worker_kill(worker);
@@ -125,13 +126,25 @@ static char *record_text(const struct wsc_control_record *record) {
   return g_utf8_make_valid((const char *)field.value, (gssize)MIN(field.length, WSC_ERROR_TEXT_MAX));
 }
 
+/* Fields that stand in every answer of the type. */
+static const char *answer_fault(const struct wsc_control_record *record) {
+  struct wsc_counters counters;
+  guint32 found;
+  if (record->type == WSC_CONTROL_COUNTERS && !wsc_control_get_counters(record, &counters))
+    return "COUNTERS without counters";
+  if (record->type == WSC_CONTROL_RESULT && (!wsc_control_get_u32(record, WSC_FIELD_FOUND, &found) || found > 1))
+    return "RESULT without one";
+  return NULL;
+}
+
 static void handle_answer(struct wsd_worker *worker, const struct wsc_control_record *record) {
   struct request *request = g_queue_peek_head(&worker->requests);
   bool fits = request && request->tag == record->tag && request->expected == record->type;
   if (!fits && !worker->synchronised)
     return;
-  if (!fits) {
-    break_off(worker, "an answer that nobody asked for");
+  const char *fault = fits ? answer_fault(record) : "an answer that nobody asked for";
+  if (fault) {
+    wsd_worker_break_off(worker, fault);
     return;
   }
   g_queue_pop_head(&worker->requests);
@@ -141,12 +154,14 @@ static void handle_answer(struct wsd_worker *worker, const struct wsc_control_re
 
 static void handle_stopped(struct wsd_worker *worker, const struct wsc_control_record *record) {
   struct wsc_counters counters = {0};
-  if (!worker->stopping)
-    break_off(worker, "STOPPED without STOP");
-  else if (!wsc_control_get_counters(record, &counters))
-    break_off(worker, "STOPPED without counters");
-  else
+  if (!worker->stopping || record->tag != worker->stop_tag) {
+    wsd_worker_break_off(worker, "STOPPED, which nobody asked for");
+  } else if (!wsc_control_get_counters(record, &counters)) {
+    wsd_worker_break_off(worker, "STOPPED without counters");
+  } else {
+    worker->stopping = false;
     worker->events.stopped(worker->user, &counters);
+  }
 }
 
 static void handle_notice(struct wsd_worker *worker, const struct wsc_control_record *record) {
@@ -166,7 +181,7 @@ static void handle_notice(struct wsd_worker *worker, const struct wsc_control_re
     notice.text = text = record_text(record);
     notice.peer = peer = wsd_host_address_show(&address);
   } else {
-    break_off(worker, "a NOTICE of nothing");
+    wsd_worker_break_off(worker, "a NOTICE of nothing");
     return;
   }
   if (worker->events.notice)
@@ -174,9 +189,13 @@ static void handle_notice(struct wsd_worker *worker, const struct wsc_control_re
 }
 
 static void handle_beginning(struct wsd_worker *worker, const struct wsc_control_record *record) {
-  guint32 number = 0;
-  if (worker->begun) {
-    break_off(worker, "READY or FAILED, which nobody asked for");
+  guint32 number = 0, version = 0;
+  const char *fault = worker->begun || record->tag != 0 ? "READY or FAILED, which nobody asked for" : NULL;
+  if (!fault && record->type == WSC_CONTROL_READY &&
+      (!wsc_control_get_u32(record, WSC_FIELD_VERSION, &version) || version != WSC_CONTROL_VERSION))
+    fault = "READY of another version";
+  if (fault) {
+    wsd_worker_break_off(worker, fault);
     return;
   }
   worker->begun = true;
@@ -190,10 +209,24 @@ static void handle_beginning(struct wsd_worker *worker, const struct wsc_control
   worker->events.failed(worker->user, number, text);
 }
 
+/* All fields that this release knows, whichever record they belong in: the others of a record may be passed over. */
+static bool has_unknown_critical_field(const struct wsc_control_record *record) {
+  static const uint16_t known[] = {
+      WSC_FIELD_VERSION,          WSC_FIELD_LAST_REQUEST, WSC_FIELD_ERROR, WSC_FIELD_TEXT,      WSC_FIELD_COUNTERS,
+      WSC_FIELD_CONNECTION_ENTRY, WSC_FIELD_MORE,         WSC_FIELD_FOUND, WSC_FIELD_BAN_ENTRY,
+  };
+  uint16_t key;
+  return wsc_control_unknown_critical(record, known, G_N_ELEMENTS(known), &key);
+}
+
 static void handle_record(struct wsd_worker *worker, const struct wsc_control_record *record) {
   g_autofree char *text = NULL;
   if (!worker->synchronised && record->type != WSC_CONTROL_COUNTERS)
     return;
+  if (has_unknown_critical_field(record)) {
+    wsd_worker_break_off(worker, "a critical field that this release does not know");
+    return;
+  }
   switch (record->type) {
   case WSC_CONTROL_READY:
   case WSC_CONTROL_FAILED:
@@ -217,7 +250,7 @@ static void handle_record(struct wsd_worker *worker, const struct wsc_control_re
     handle_answer(worker, record);
     break;
   default:
-    break_off(worker, "a record of unknown type");
+    wsd_worker_break_off(worker, "a record of unknown type");
   }
 }
 
@@ -232,6 +265,10 @@ static gboolean on_control(gint fd, GIOCondition condition, gpointer data) {
     close(fds[i]);
   if (length < 0 && (errno == EAGAIN || errno == EINTR))
     return G_SOURCE_CONTINUE;
+  if (length < 0 && errno == EMSGSIZE) {
+    wsd_worker_break_off(worker, "more octets or descriptors than a control record has");
+    return G_SOURCE_CONTINUE;
+  }
   if (length <= 0) {
     worker->source = 0;
     lose(worker);
@@ -242,7 +279,7 @@ static gboolean on_control(gint fd, GIOCondition condition, gpointer data) {
   if (!fault && fd_count > 0)
     fault = "a file descriptor where none belongs";
   if (fault)
-    break_off(worker, fault);
+    wsd_worker_break_off(worker, fault);
   else
     handle_record(worker, &record);
   return G_SOURCE_CONTINUE;
@@ -328,11 +365,14 @@ int wsd_worker_pidfd(const struct wsd_worker *worker) {
   return worker->pidfd;
 }
 
+/* A process that cannot die, or whose child holds its sockets, would keep its end of the control socket: so the connection ends too. */
 void wsd_worker_kill(struct wsd_worker *worker) {
   if (worker->pidfd >= 0)
     syscall(SYS_pidfd_send_signal, worker->pidfd, SIGKILL, NULL, 0);
   else if (worker->process && !worker->process->exited)
     kill(worker->process->pid, SIGKILL);
+  if (worker->control >= 0)
+    shutdown(worker->control, SHUT_RDWR);
 }
 
 void wsd_worker_let_go(struct wsd_worker *worker) {
@@ -371,7 +411,7 @@ static bool send_record(struct wsd_worker *worker, const struct wsc_control_writ
   if (worker->control < 0)
     return false;
   if (length == 0 || errno == EAGAIN)
-    break_off(worker, length == 0 ? "a record that does not fit" : "it does not read its control socket");
+    wsd_worker_break_off(worker, length == 0 ? "a record that does not fit" : "it does not read its control socket");
   else
     lose(worker); /* it has just died */
   return false;
@@ -496,6 +536,7 @@ bool wsd_worker_stop(struct wsd_worker *worker, guint16 code, guint32 deadline_m
   wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_STOP, ++worker->last_tag);
   wsc_control_add_u32(&writer, WSC_FIELD_CODE, code);
   wsc_control_add_u32(&writer, WSC_FIELD_DEADLINE, deadline_ms);
+  worker->stop_tag = worker->last_tag;
   worker->stopping = true;
   return send_record(worker, &writer, NULL, 0);
 }

@@ -79,6 +79,8 @@ void wsd_worker_dismiss(struct wsd_worker *worker);
 void wsd_worker_free(struct wsd_worker *worker);
 /* SIGKILL; `gone` follows. */
 void wsd_worker_kill(struct wsd_worker *worker);
+/* The same, for what an answer says is against the rules; `fault` is logged. */
+void wsd_worker_break_off(struct wsd_worker *worker, const char *fault);
 
 /* Hands over listener and channel (both stay the caller's; channel -1: none yet). False when the worker cannot be reached: `gone` follows. */
 bool wsd_worker_configure(struct wsd_worker *worker, const struct wsd_worker_settings *settings, int listener,

@@ -19,6 +19,8 @@ static void put(guint16 type, guint32 error) {
   guint8 room[128];
   struct wsc_control_writer writer;
   wsc_control_begin(&writer, room, sizeof room, type, 0);
+  if (type == WSC_CONTROL_READY)
+    wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
   if (type == WSC_CONTROL_FAILED) {
     wsc_control_add_u32(&writer, WSC_FIELD_ERROR, error);
     wsc_control_add_text(&writer, WSC_FIELD_TEXT, "certificate: no");

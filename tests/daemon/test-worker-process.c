@@ -50,6 +50,8 @@ static void put(guint16 type, guint32 tag) {
   guint8 room[256];
   struct wsc_control_writer writer;
   wsc_control_begin(&writer, room, sizeof room, type, tag);
+  if (type == WSC_CONTROL_READY)
+    wsc_control_add_u32(&writer, WSC_FIELD_VERSION, WSC_CONTROL_VERSION);
   if (type == WSC_CONTROL_FAILED)
     wsc_control_add_text(&writer, WSC_FIELD_TEXT, "no\xffway");
   wsc_control_send(WSC_CONTROL_FD, room, wsc_control_finish(&writer), NULL, 0);
