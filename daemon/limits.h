@@ -75,6 +75,7 @@
   8u /* kept by the service manager: control socket, listener, pidfd, two vaults, channel and its two arenas */
 #define WSD_FDS_BESIDES 2u          /* kept too: the state, and a reserve that makes room for the next one */
 #define WSD_IDLE_EXIT_MAX 86400u    /* seconds */
+#define WSD_TRIM_MS 5000u           /* between two times that memory of clients which have left is given back */
 #define WSD_KEPT_MEMORY (256 << 10) /* octets of free memory to keep, and the size from which blocks are mapped */
 
 #define WSD_GROUPS_MAX 256 /* groups of a user that are looked up in the user database */

@@ -44,6 +44,7 @@ struct program {
   struct wsd_bus *bus;
   struct wsd_departure *departure; /* NULL: not leaving */
   gint64 idle_since;               /* monotonic microseconds */
+  guint64 left_seen;               /* clients that had left when memory was given back last */
   int status;
 };
 
@@ -163,8 +164,20 @@ static void keep_capabilities_from_workers(void) {
   (void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
 }
 
-/* Memory of large messages goes back at once; left alone, the allocator would learn to keep it after the first one. */
+/* What clients made us take goes back to the system some time after they have left, wherever in the heap it was. */
+static gboolean give_memory_back(gpointer data) {
+  struct program *program = data;
+  guint64 left = program->service->apps_left;
+  if (left != program->left_seen)
+    (void)malloc_trim(0);
+  program->left_seen = left;
+  return G_SOURCE_CONTINUE;
+}
+
+/* Memory of large messages goes back at once; left alone, the allocator would learn to keep it after the first one. One heap
+ * for both threads: calls are read by one and freed by the other. */
 static void tidy_memory(void) {
+  (void)mallopt(M_ARENA_MAX, 1);
   (void)mallopt(M_MMAP_THRESHOLD, WSD_KEPT_MEMORY);
   (void)mallopt(M_TRIM_THRESHOLD, WSD_KEPT_MEMORY);
 }
@@ -173,10 +186,9 @@ static int run(struct program *program, const char *address) {
   static const struct wsd_bus_events bus_events = {on_bus_ready, on_bus_refused};
   program->loop = g_main_loop_new(NULL, FALSE);
   guint sources[] = {
-      g_unix_signal_add(SIGTERM, on_terminate, program),
-      g_unix_signal_add(SIGINT, on_terminate, program),
-      g_unix_signal_add(SIGHUP, on_hangup, program),
-      g_timeout_add(IDLE_CHECK_MS, check_idle, program),
+      g_unix_signal_add(SIGTERM, on_terminate, program),     g_unix_signal_add(SIGINT, on_terminate, program),
+      g_unix_signal_add(SIGHUP, on_hangup, program),         g_timeout_add(IDLE_CHECK_MS, check_idle, program),
+      g_timeout_add(WSD_TRIM_MS, give_memory_back, program),
   };
   program->bus = wsd_bus_new(program->service, address, &bus_events, program);
   g_main_loop_run(program->loop);

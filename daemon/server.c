@@ -27,6 +27,7 @@ struct wsd_server *wsd_server_new(struct wsd_service *service, struct wsd_app *a
   server->listener = server->worker_channel = server->vault = -1;
   server->app_channel = WSD_NO_CHANNEL;
   server->lent = WSD_NO_ARENAS;
+  server->terms = WSD_TERMS_WIDEST; /* until a rule lets it run */
   server->traffic = wsd_traffic_new(app->delivery, server->path, &traffic_events, server);
   server->query = wsd_query_new();
   server->stop_calls = g_ptr_array_new();

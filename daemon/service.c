@@ -110,6 +110,7 @@ void wsd_service_name_vanished(struct wsd_service *service, const char *name) {
   if (app->account)
     wsd_journal_settle(app->account);
   g_hash_table_remove(service->apps, name);
+  service->apps_left++;
   drop_app(app);
   wsd_app_unref(app);
 }

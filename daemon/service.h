@@ -39,6 +39,7 @@ struct wsd_service {
   GTree *servers;     /* by number; the apps hold the references */
   guint server_count; /* these, and released ones that have not stopped yet */
   guint64 last_number;
+  guint64 apps_left; /* clients that have left the bus since the beginning */
 };
 
 /* Takes `config`; the paths of `config_source` and the supervisor must live as long as the service. */
