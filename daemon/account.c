@@ -53,6 +53,11 @@ struct wsd_account *wsd_accounts_enter(struct wsd_accounts *accounts, const char
   return account;
 }
 
+struct wsd_account *wsd_account_ref(struct wsd_account *account) {
+  account->references++;
+  return account;
+}
+
 void wsd_account_leave(struct wsd_account *account) {
   account->apps--;
 }

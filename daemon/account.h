@@ -15,9 +15,10 @@ struct wsd_account {
   struct wsd_accounts *all;
   char *app_id;
   guint references;
-  guint apps;    /* bus clients */
-  guint servers; /* of theirs, and released ones that have not stopped yet */
-  guint calls;   /* in flight */
+  guint apps;      /* bus clients */
+  guint servers;   /* of theirs, and released ones that have not stopped yet */
+  guint preparing; /* processes that read certificates for them, and have not exited */
+  guint calls;     /* in flight */
   /* The journal's, see there. */
   guint log_lines, log_left_out;
   gint64 log_since; /* monotonic microseconds */
@@ -30,6 +31,8 @@ guint wsd_accounts_size(const struct wsd_accounts *accounts);
 
 /* A reference for one more bus client; NULL with LIMIT_EXCEEDED where there are as many as may be. */
 struct wsd_account *wsd_accounts_enter(struct wsd_accounts *accounts, const char *app_id, GError **error);
+/* For what outlives the client. */
+struct wsd_account *wsd_account_ref(struct wsd_account *account);
 /* The client has left the bus. The reference stays. */
 void wsd_account_leave(struct wsd_account *account);
 void wsd_account_unref(struct wsd_account *account);

@@ -6,7 +6,9 @@
 
 #define WSD_SERVERS_PER_APP_MAX 16u /* CreateServer beyond: LimitExceeded */
 #define WSD_SERVERS_PER_ACCOUNT_MAX                                                                                    \
-  64u                        /* of all clients with one app id, running ones too; CreateServer beyond: LimitExceeded */
+  64u /* of all clients with one app id, running ones too; CreateServer beyond: LimitExceeded */
+#define WSD_PREPARATIONS_PER_ACCOUNT_MAX                                                                               \
+  16u                        /* processes that read certificates for clients with one app id; beyond: LimitExceeded */
 #define WSD_SERVERS_MAX 256u /* of all clients together; CreateServer beyond: LimitExceeded */
 #define WSD_CALLS_PER_ACCOUNT_MAX 1024u /* of all clients with one app id; beyond: LimitExceeded */
 #define WSD_APPS_PER_ACCOUNT_MAX 512u   /* bus clients with one app id; calls of others: LimitExceeded */

@@ -237,8 +237,9 @@ bool wsd_rule_covers_port(const struct wsd_rule *rule, guint16 port) {
     return !rule->allow || port == 0 || port >= FIRST_ORDINARY_PORT;
   for (guint i = 0; i < rule->ports->len; i++) {
     const struct wsd_port_range *range = &g_array_index(rule->ports, struct wsd_port_range, i);
-    if (port >= range->first && port <= range->last)
-      return true;
+    bool is_all = range->first <= FIRST_ORDINARY_PORT && range->last == G_MAXUINT16;
+    if ((port >= range->first && port <= range->last) || (port == 0 && is_all && !rule->allow))
+      return true; /* where every ordinary port is denied, none of them may be had as a free one */
   }
   return false;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/preparation.h"
 
+#include "daemon/limits.h"
 #include "daemon/vault.h"
 #include "daemon/worker-process.h"
 
@@ -94,9 +95,32 @@ static const struct wsd_worker_events events = {
     .gone = on_gone,
 };
 
-struct wsd_preparation *wsd_preparation_new(const char *worker_path, const struct wsd_certificate_files *files,
-                                            int former_vault, guint timeout_ms, wsd_prepared done, void *user,
-                                            GError **error) {
+static void on_exit_of_reader(void *user) {
+  struct wsd_account *account = user;
+  account->preparing--;
+  wsd_account_unref(account);
+}
+
+static void charge(struct wsd_account *account, struct wsd_worker *worker) {
+  wsd_account_ref(account)->preparing++;
+  wsd_worker_on_exit(worker, on_exit_of_reader, account);
+}
+
+static bool may_prepare(const struct wsd_account *account, GError **error) {
+  if (account->preparing < WSD_PREPARATIONS_PER_ACCOUNT_MAX)
+    return true;
+  g_set_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED,
+              "certificate: %u certificates of %s are being read, at most %u are at a time; wait, and pass regular "
+              "files that can be read",
+              account->preparing, account->app_id, WSD_PREPARATIONS_PER_ACCOUNT_MAX);
+  return false;
+}
+
+struct wsd_preparation *wsd_preparation_new(const char *worker_path, struct wsd_account *account,
+                                            const struct wsd_certificate_files *files, int former_vault,
+                                            guint timeout_ms, wsd_prepared done, void *user, GError **error) {
+  if (!may_prepare(account, error))
+    return NULL;
   struct wsd_preparation *preparation = g_new0(struct wsd_preparation, 1);
   *preparation = (struct wsd_preparation){.timeout_ms = timeout_ms, .done = done, .user = user};
   preparation->vault = wsd_vault_new();
@@ -109,6 +133,7 @@ struct wsd_preparation *wsd_preparation_new(const char *worker_path, const struc
     wsd_preparation_free(preparation);
     return NULL;
   }
+  charge(account, preparation->worker);
   preparation->timer = g_timeout_add(timeout_ms, on_timeout, preparation);
   wsd_worker_prepare(preparation->worker, preparation->vault, files, former_vault);
   return preparation;

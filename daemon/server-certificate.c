@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A server's certificate: checked before the server listens, replaced while it serves. */
+#include "daemon/app.h"
 #include "daemon/keeper.h"
 #include "daemon/limits.h"
 #include "daemon/server-private.h"
@@ -54,8 +55,8 @@ static void on_prepared(void *user, int vault, enum wsd_error code, const char *
 
 void wsd_server_check_certificate(struct wsd_server *server) {
   GError *error = NULL;
-  server->preparation = wsd_preparation_new(server->service->worker_path, server->wanted.files, -1,
-                                            server->service->timing.prepare_timeout, on_prepared, server, &error);
+  server->preparation = wsd_preparation_new(server->service->worker_path, server->app->account, server->wanted.files,
+                                            -1, server->service->timing.prepare_timeout, on_prepared, server, &error);
   if (!server->preparation)
     wsd_server_refuse_start(server, error);
 }
@@ -174,8 +175,8 @@ static void begin_replacement(struct wsd_server *server, struct wsd_call *call,
   struct wsd_replacement *replacement = g_new0(struct wsd_replacement, 1);
   *replacement = (struct wsd_replacement){.server = wsd_server_ref(server), .call = call};
   replacement->preparation =
-      wsd_preparation_new(server->service->worker_path, files, server->vault, server->service->timing.prepare_timeout,
-                          on_replacement_prepared, replacement, &error);
+      wsd_preparation_new(server->service->worker_path, server->app->account, files, server->vault,
+                          server->service->timing.prepare_timeout, on_replacement_prepared, replacement, &error);
   if (replacement->preparation) {
     server->replacement = replacement;
     return;

@@ -28,6 +28,8 @@ struct process {
   bool exited;
   bool forgotten;
   guint overdue; /* source: it has closed its control socket and should have exited */
+  void (*on_exit)(void *user);
+  void *user;
 };
 
 struct wsd_worker {
@@ -56,6 +58,8 @@ static void on_exited(GPid pid, gint status, gpointer data) {
   else if (WIFEXITED(status) && WEXITSTATUS(status) != 0)
     g_message("worker %d exited with status %d", (int)pid, WEXITSTATUS(status));
   g_spawn_close_pid(pid);
+  if (process->on_exit)
+    process->on_exit(process->user);
   if (process->forgotten)
     g_free(process);
 }
@@ -356,6 +360,11 @@ guint32 wsd_worker_last_request(const struct wsd_worker *worker) {
 
 void wsd_worker_set_last_request(struct wsd_worker *worker, guint32 type) {
   worker->last_request = type;
+}
+
+void wsd_worker_on_exit(struct wsd_worker *worker, void (*on_exit)(void *user), void *user) {
+  worker->process->on_exit = on_exit;
+  worker->process->user = user;
 }
 
 int wsd_worker_control(const struct wsd_worker *worker) {

@@ -62,6 +62,9 @@ struct wsd_worker_events {
 /* Starts the program at `path`. `user` must live until wsd_worker_free(). */
 struct wsd_worker *wsd_worker_spawn(const char *path, const struct wsd_worker_events *events, void *user,
                                     GError **error);
+/* Of one that was just spawned: calls `on_exit` once when the process is no more, which may be long after wsd_worker_free() where it
+ * cannot die. */
+void wsd_worker_on_exit(struct wsd_worker *worker, void (*on_exit)(void *user), void *user);
 /* A worker that an earlier process of the service left behind. Takes the descriptors; `pidfd` may be -1. What it says before `ready`
  * was meant for that process and is passed over. */
 struct wsd_worker *wsd_worker_adopt(int control, int pidfd, const struct wsd_worker_events *events, void *user);

@@ -115,6 +115,8 @@ static void test_ports(void) {
     expect(rules, "0.0.0.0", cases[i].port, cases[i].covered ? "+" : "none");
   }
   expect("[{\"users\": [\"*\"], \"allow\": false}]", "0.0.0.0", 80, "-"); /* a denial without ports is of all */
+  expect("[{\"users\": [\"*\"], \"allow\": false, \"ports\": [\"1-65535\"]}]", "0.0.0.0", 0, "-");
+  expect("[{\"users\": [\"*\"], \"allow\": false, \"ports\": [\"1025-65535\"]}]", "0.0.0.0", 0, "none");
 }
 
 /* What a rule that allows holds, and what one that denies touches. */

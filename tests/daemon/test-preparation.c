@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The checking of a certificate by processes that keep no rule. The program plays both: run with a name that begins with "worker-" it
  * is the process, which does what its file name says. */
+#include "daemon/limits.h"
 #include "daemon/preparation.h"
 #include "daemon/vault.h"
 
@@ -88,7 +89,15 @@ static struct outcome prepare_with(const char *part) {
   files->certificate = open("/dev/null", O_RDONLY | O_CLOEXEC);
   files->private_key = open("/dev/null", O_RDONLY | O_CLOEXEC);
   guint timeout_ms = g_str_equal(part, "hangs") ? 1000 : 60000;
-  struct wsd_preparation *preparation = wsd_preparation_new(path, files, -1, timeout_ms, on_prepared, &outcome, NULL);
+  struct wsd_accounts *accounts = wsd_accounts_new();
+  struct wsd_account *account = wsd_accounts_enter(accounts, "uid:1000", NULL);
+  g_autoptr(GError) error = NULL;
+  account->preparing = WSD_PREPARATIONS_PER_ACCOUNT_MAX;
+  g_assert_null(wsd_preparation_new(path, account, files, -1, timeout_ms, on_prepared, &outcome, &error));
+  g_assert_error(error, WSD_ERROR, WSD_ERROR_LIMIT_EXCEEDED);
+  account->preparing = 0;
+  struct wsd_preparation *preparation =
+      wsd_preparation_new(path, account, files, -1, timeout_ms, on_prepared, &outcome, NULL);
   g_assert_nonnull(preparation);
   wsd_certificate_files_free(files);
   while (!outcome.told)
@@ -96,6 +105,11 @@ static struct outcome prepare_with(const char *part) {
   for (int i = 0; i < 10; i++) /* whatever else it says changes nothing */
     g_main_context_iteration(NULL, FALSE);
   wsd_preparation_free(preparation);
+  while (account->preparing > 0) /* until the process is no more */
+    g_main_context_iteration(NULL, TRUE);
+  wsd_account_leave(account);
+  wsd_account_unref(account);
+  wsd_accounts_free(accounts);
   g_unlink(path);
   g_rmdir(folder);
   return outcome;
