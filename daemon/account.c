@@ -14,7 +14,30 @@ struct wsd_accounts *wsd_accounts_new(void) {
   return accounts;
 }
 
+static void forget(struct wsd_account *account) {
+  g_free(account->app_id);
+  g_free(account);
+}
+
+/* Those that nobody needs: when they have been idle for long, or are too many; all of them in the end. */
+static void sweep(struct wsd_accounts *accounts) {
+  bool all = accounts->closed || g_hash_table_size(accounts->table) > WSD_ACCOUNTS_KEPT_MAX;
+  gint64 now = g_get_monotonic_time();
+  GHashTableIter iterator;
+  gpointer value;
+  g_hash_table_iter_init(&iterator, accounts->table);
+  while (g_hash_table_iter_next(&iterator, NULL, &value)) {
+    struct wsd_account *account = value;
+    if (account->references > 0 || (!all && now - account->idle_since < WSD_ACCOUNT_KEPT_MS * 1000))
+      continue;
+    g_hash_table_iter_remove(&iterator);
+    forget(account);
+  }
+}
+
 static void free_if_done(struct wsd_accounts *accounts) {
+  if (accounts->closed)
+    sweep(accounts);
   if (!accounts->closed || g_hash_table_size(accounts->table) > 0)
     return;
   g_hash_table_unref(accounts->table);
@@ -46,8 +69,10 @@ struct wsd_account *wsd_accounts_enter(struct wsd_accounts *accounts, const char
                 account->apps, WSD_APPS_PER_ACCOUNT_MAX);
     return NULL;
   }
-  if (!account)
+  if (!account) {
+    sweep(accounts);
     account = account_new(accounts, app_id);
+  }
   account->references++;
   account->apps++;
   return account;
@@ -67,9 +92,7 @@ void wsd_account_unref(struct wsd_account *account) {
     return;
   struct wsd_accounts *accounts = account->all;
   g_assert(account->apps == 0 && account->servers == 0 && account->calls == 0);
-  g_hash_table_remove(accounts->table, account->app_id);
-  g_free(account->app_id);
-  g_free(account);
+  account->idle_since = g_get_monotonic_time();
   free_if_done(accounts);
 }
 

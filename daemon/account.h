@@ -18,10 +18,14 @@ struct wsd_account {
   guint apps;      /* bus clients */
   guint servers;   /* of theirs, and released ones that have not stopped yet */
   guint preparing; /* processes that read certificates for them, and have not exited */
-  guint calls;     /* in flight */
+  guint waiting;   /* calls that wait for their client to read, or to be known */
+  gsize waiting_octets;
+  guint calls; /* in flight */
   /* The journal's, see there. */
   guint log_lines, log_left_out;
-  gint64 log_since; /* monotonic microseconds */
+  gint64 log_since;  /* monotonic microseconds */
+  gint64 log_told;   /* when lines that were left out were told of a client that left; the same */
+  gint64 idle_since; /* without a reference; it is remembered for a while, so that nobody begins anew by coming back */
 };
 
 struct wsd_accounts *wsd_accounts_new(void);

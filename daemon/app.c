@@ -37,6 +37,16 @@ void wsd_app_unref(struct wsd_app *app) {
 void wsd_app_introduce(struct wsd_app *app, struct wsd_identity *identity, struct wsd_account *account) {
   app->identity = identity;
   app->account = account;
+  account->waiting += g_queue_get_length(&app->waiting);
+  account->waiting_octets += app->waiting_octets;
+}
+
+static void charge_waiting(struct wsd_app *app, gint calls, gssize octets) {
+  app->waiting_octets += (gsize)octets;
+  if (!app->account)
+    return;
+  app->account->waiting += (guint)calls;
+  app->account->waiting_octets += (gsize)octets;
 }
 
 void wsd_app_leave(struct wsd_app *app) {
@@ -44,7 +54,9 @@ void wsd_app_leave(struct wsd_app *app) {
     wsd_account_leave(app->account);
   app->gone = true;
   wsd_delivery_abandon(app->delivery);
-  g_queue_clear_full(&app->waiting, g_object_unref);
+  GDBusMessage *message;
+  while ((message = wsd_app_take_call(app)))
+    g_object_unref(message);
 }
 
 bool wsd_app_hold_call(struct wsd_app *app, GDBusMessage *message) {
@@ -53,7 +65,11 @@ bool wsd_app_hold_call(struct wsd_app *app, GDBusMessage *message) {
   if (g_queue_get_length(&app->waiting) >= WSD_CALLS_PER_APP_MAX ||
       (!alone && app->waiting_octets + octets > WSD_WAITING_OCTETS_MAX))
     return false;
-  app->waiting_octets += octets;
+  if (app->account && app->account->waiting > 0 &&
+      (app->account->waiting >= WSD_CALLS_PER_ACCOUNT_MAX ||
+       app->account->waiting_octets + octets > WSD_ACCOUNT_WAITING_OCTETS_MAX))
+    return false;
+  charge_waiting(app, 1, octets);
   g_queue_push_tail(&app->waiting, g_object_ref(message));
   return true;
 }
@@ -61,6 +77,6 @@ bool wsd_app_hold_call(struct wsd_app *app, GDBusMessage *message) {
 GDBusMessage *wsd_app_take_call(struct wsd_app *app) {
   GDBusMessage *message = g_queue_pop_head(&app->waiting);
   if (message)
-    app->waiting_octets -= wsd_message_octets(message);
+    charge_waiting(app, -1, -(gssize)wsd_message_octets(message));
   return message;
 }

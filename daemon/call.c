@@ -52,12 +52,17 @@ void wsd_call_return_with_fds(struct wsd_call *call, GVariant *values, GUnixFDLi
   end(call, reply);
 }
 
+static void end_with_error(struct wsd_call *call, const char *name, const char *text) {
+  g_autofree char *bounded = wsd_error_text(text);
+  end(call, g_dbus_message_new_method_error_literal(call->message, name, bounded));
+}
+
 void wsd_call_fail(struct wsd_call *call, enum wsd_error code, const char *format, ...) {
   va_list arguments;
   va_start(arguments, format);
   g_autofree char *text = g_strdup_vprintf(format, arguments);
   va_end(arguments);
-  end(call, g_dbus_message_new_method_error_literal(call->message, wsd_error_name(code), text));
+  end_with_error(call, wsd_error_name(code), text);
 }
 
 void wsd_call_take_error(struct wsd_call *call, GError *error) {
@@ -71,5 +76,5 @@ void wsd_call_fail_name(struct wsd_call *call, const char *name, const char *for
   va_start(arguments, format);
   g_autofree char *text = g_strdup_vprintf(format, arguments);
   va_end(arguments);
-  end(call, g_dbus_message_new_method_error_literal(call->message, name, text));
+  end_with_error(call, name, text);
 }

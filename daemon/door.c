@@ -48,7 +48,8 @@ static void refuse(struct wsd_door *door, GDBusMessage *message, const char *nam
   va_end(arguments);
   if (g_dbus_message_get_flags(message) & G_DBUS_MESSAGE_FLAGS_NO_REPLY_EXPECTED)
     return;
-  g_autoptr(GDBusMessage) reply = g_dbus_message_new_method_error_literal(message, name, text);
+  g_autofree char *bounded = wsd_error_text(text);
+  g_autoptr(GDBusMessage) reply = g_dbus_message_new_method_error_literal(message, name, bounded);
   const char *sender = g_dbus_message_get_sender(message);
   const struct wsd_app *app = sender ? g_hash_table_lookup(door->service->apps, sender) : NULL;
   if (app)

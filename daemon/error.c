@@ -1,7 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/error.h"
 
+#include "daemon/limits.h"
 #include "daemon/names.h"
+
+#include <string.h>
 
 static const struct {
   const char *name;
@@ -37,4 +40,12 @@ guint32 wsd_error_number(enum wsd_error code) {
 
 enum wsd_error wsd_error_code(const GError *error) {
   return error->domain == WSD_ERROR ? (enum wsd_error)error->code : WSD_ERROR_FAILED;
+}
+
+char *wsd_error_text(const char *text) {
+  const char *end = text + strnlen(text, WSD_ERROR_TEXT_MAX);
+  if (*end == '\0')
+    return g_strdup(text);
+  end = g_utf8_find_prev_char(text, end);
+  return g_strdup_printf("%.*s...", (int)(end ? end - text : 0), text);
 }

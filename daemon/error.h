@@ -32,6 +32,9 @@ GQuark wsd_error_quark(void);
 
 /* The code of an error of whatever domain: others count as Failed. */
 enum wsd_error wsd_error_code(const GError *error);
+/* The text of an error as it goes over the bus: at most WSD_ERROR_TEXT_MAX octets, since it may repeat what a caller said, and a bus throws out
+ * who sends it more than it takes. Free with g_free(). */
+char *wsd_error_text(const char *text);
 /* "org.wsserver1.Error.X" */
 const char *wsd_error_name(enum wsd_error code);
 /* The guide's number, as in the Error signal. */

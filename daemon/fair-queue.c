@@ -81,7 +81,11 @@ static GDBusMessage *take(struct wsd_fair_queue *queue, struct sender *sender, G
 
 gsize wsd_message_octets(GDBusMessage *message) {
   GVariant *body = g_dbus_message_get_body(message);
-  return WSD_MESSAGE_HEADER_COST + (body ? g_variant_get_size(body) : 0);
+  gsize octets = WSD_MESSAGE_HEADER_COST + (body ? g_variant_get_size(body) : 0);
+  g_autofree guchar *fields = g_dbus_message_get_header_fields(message); /* a path has no limit of its own */
+  for (const guchar *field = fields; *field; field++)
+    octets += g_variant_get_size(g_dbus_message_get_header(message, *field));
+  return octets;
 }
 
 void wsd_fair_queue_push(struct wsd_fair_queue *queue, GDBusMessage *message) {

@@ -5,6 +5,7 @@
 #include "daemon/error.h"
 #include "daemon/limits.h"
 #include "daemon/names.h"
+#include "daemon/user-names.h"
 
 #include <grp.h>
 #include <pwd.h>
@@ -86,18 +87,12 @@ struct wsd_identity *wsd_identity_new(GVariant *credentials, GUnixFDList *fds, G
 }
 
 struct wsd_identity *wsd_identity_of_user(const char *user, const char *label, GError **error) {
-  guint64 number;
-  char room[4096];
-  struct passwd entry;
-  struct passwd *found = NULL;
-  if (!g_ascii_string_to_unsigned(user, 10, 0, G_MAXUINT32 - 1, &number, NULL)) {
-    if (getpwnam_r(user, &entry, room, sizeof room, &found) != 0 || !found) {
-      g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "this system has no user %s", user);
-      return NULL;
-    }
-    number = found->pw_uid;
+  guint32 number;
+  if (wsd_user_number(user, &number) != WSD_NAME_FOUND) {
+    g_set_error(error, WSD_ERROR, WSD_ERROR_FAILED, "this system has no user %s", user);
+    return NULL;
   }
-  struct wsd_identity *identity = identity_new((guint32)number);
+  struct wsd_identity *identity = identity_new(number);
   look_up_groups(identity);
   set_label(identity, label);
   return identity;
@@ -114,29 +109,20 @@ void wsd_identity_free(struct wsd_identity *identity) {
 }
 
 bool wsd_identity_is_user(const struct wsd_identity *identity, const char *name) {
-  guint64 number;
-  if (g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT32 - 1, &number, NULL))
-    return number == identity->uid;
-  char room[4096];
-  struct passwd entry;
-  struct passwd *found = NULL;
-  return getpwnam_r(name, &entry, room, sizeof room, &found) == 0 && found && found->pw_uid == identity->uid;
+  guint32 number;
+  return wsd_user_number(name, &number) == WSD_NAME_FOUND && number == identity->uid;
 }
 
-bool wsd_identity_is_in_group(const struct wsd_identity *identity, const char *name) {
-  guint64 number;
-  if (!g_ascii_string_to_unsigned(name, 10, 0, G_MAXUINT32 - 1, &number, NULL)) {
-    char room[16384];
-    struct group entry;
-    struct group *found = NULL;
-    if (getgrnam_r(name, &entry, room, sizeof room, &found) != 0 || !found)
-      return false;
-    number = found->gr_gid;
-  }
+bool wsd_identity_has_group(const struct wsd_identity *identity, guint32 number) {
   for (guint i = 0; i < identity->groups->len; i++)
     if (g_array_index(identity->groups, guint32, i) == number)
       return true;
   return false;
+}
+
+bool wsd_identity_is_in_group(const struct wsd_identity *identity, const char *name) {
+  guint32 number;
+  return wsd_group_number(name, &number) == WSD_NAME_FOUND && wsd_identity_has_group(identity, number);
 }
 
 bool wsd_identity_is_administrator(const struct wsd_identity *identity, const struct wsd_config *config,

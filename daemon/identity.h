@@ -32,6 +32,7 @@ void wsd_identity_free(struct wsd_identity *identity);
 
 /* By name or number. */
 bool wsd_identity_is_user(const struct wsd_identity *identity, const char *name);
+bool wsd_identity_has_group(const struct wsd_identity *identity, guint32 number);
 bool wsd_identity_is_in_group(const struct wsd_identity *identity, const char *name);
 /* By the configuration; where it names nobody, root and the group wsserver-admin are administrators if
  * `system_bus`, else nobody is. */

@@ -103,7 +103,7 @@ static bool take_turn(struct wsd_account *account) {
   return true;
 }
 
-void wsd_journal_settle(struct wsd_account *account) {
+static void settle(struct wsd_account *account) {
   const struct wsd_scene scene = {.account = account};
   if (account->log_left_out == 0)
     return;
@@ -113,13 +113,22 @@ void wsd_journal_settle(struct wsd_account *account) {
   write_line(WSD_EVENT_LEFT_OUT, &scene, text);
 }
 
+void wsd_journal_settle_last(struct wsd_account *account) {
+  gint64 now = g_get_monotonic_time();
+  if (account->log_told != 0 && now - account->log_told < WSD_LOG_TOLD_MS * 1000)
+    return;
+  if (account->log_left_out > 0)
+    account->log_told = now;
+  settle(account);
+}
+
 void wsd_journal(enum wsd_event event, const struct wsd_scene *scene, const char *format, ...) {
   static const struct wsd_scene nothing = {0};
   scene = scene ? scene : &nothing;
   if (scene->account && !take_turn(scene->account))
     return;
   if (scene->account)
-    wsd_journal_settle(scene->account);
+    settle(scene->account);
   va_list arguments;
   va_start(arguments, format);
   g_autofree char *message = g_strdup_vprintf(format, arguments);

@@ -49,8 +49,8 @@ struct wsd_scene wsd_scene_of_server(const struct wsd_server *server);
 G_GNUC_PRINTF(3, 4)
 void wsd_journal(enum wsd_event event, const struct wsd_scene *scene, const char *format, ...);
 
-/* Says what was left out of this account's lines, before nobody can. */
-void wsd_journal_settle(struct wsd_account *account);
+/* Says what was left out of this account's lines, of whom a client has left: now and then. */
+void wsd_journal_settle_last(struct wsd_account *account);
 
 /* Of a kind of event: 32 hexadecimal digits. */
 const char *wsd_event_message_id(enum wsd_event event);

@@ -17,9 +17,10 @@
   4096u /* calls read from the bus and not yet looked at; beyond: LimitExceeded for who has most */
 #define WSD_INCOMING_OCTETS_MAX (64u << 20) /* of them together, one alone is fine; beyond: LimitExceeded */
 #define WSD_WAITING_OCTETS_MAX (32u << 20)  /* of calls of one client that wait for it to read; beyond: dropped */
-#define WSD_CALL_FDS_MAX 3u                 /* file descriptors of one call; beyond: InvalidArgument */
-#define WSD_INCOMING_FDS_MAX 4096u          /* of all calls that have not been answered; beyond: LimitExceeded */
-#define WSD_APPS_MAX 4096u                  /* bus clients known at a time; beyond: LimitExceeded */
+#define WSD_ACCOUNT_WAITING_OCTETS_MAX (64u << 20) /* the same of all clients with one app id */
+#define WSD_CALL_FDS_MAX 3u                        /* file descriptors of one call; beyond: InvalidArgument */
+#define WSD_INCOMING_FDS_MAX 4096u                 /* of all calls that have not been answered; beyond: LimitExceeded */
+#define WSD_APPS_MAX 4096u                         /* bus clients known at a time; beyond: LimitExceeded */
 
 #define WSD_CLIENTS_CEILING 65535u      /* of maxConcurrentClientsNumber and maxConnectionsForOneClient */
 #define WSD_CLIENTS_DEFAULT 10u         /* of both, where the app does not say */
@@ -34,8 +35,9 @@
 #define WSD_ADDRESS_TEXT_MAX 64u    /* octets of the option serverIP */
 
 #define WSD_LISTEN_BACKLOG 511
-#define WSD_CONNECTIONS_MAX 65535u         /* of one server; the worker is bounded the same way */
-#define WSD_LIST_OCTETS_MAX (48u << 20)    /* of an answer to ListAllConnections; beyond: LimitExceeded */
+#define WSD_CONNECTIONS_MAX 65535u /* of one server; the worker is bounded the same way */
+#define WSD_LIST_OCTETS_MAX                                                                                            \
+  (24u << 20) /* a bus takes 32 MiB at most: of an answer to ListAllConnections; beyond: LimitExceeded */
 #define WSD_BANS_OF_SERVER_MAX 1024u       /* in an answer to ListBans; the worker is bounded the same way */
 #define WSD_WINDOW_EVENTS 64u              /* event signals on the way to one client ... */
 #define WSD_WINDOW_OCTETS (1u << 20)       /* ... and their octets; one larger alone is fine */
@@ -80,7 +82,8 @@
 #define WSD_TRIM_MS 5000u           /* between two times that memory of clients which have left is given back */
 #define WSD_KEPT_MEMORY (256 << 10) /* octets of free memory to keep, and the size from which blocks are mapped */
 
-#define WSD_GROUPS_MAX 256 /* groups of a user that are looked up in the user database */
+#define WSD_NAME_ENTRY_MAX (4u << 20) /* octets of an entry of the user database, a group with all its members */
+#define WSD_GROUPS_MAX 256            /* groups of a user that are looked up in the user database */
 
 #define WSD_PEER_QUEUE_LEAST (256u << 10)   /* of maxQueueBytes in the policy */
 #define WSD_WORKER_MEMORY_LEAST (4u << 20)  /* of maxWorkerMemory in the policy ... */
@@ -88,9 +91,14 @@
 #define WSD_POLICY_RULES_MAX 512u           /* of all files together */
 
 #define WSD_DEVICE_FILE_MAX (64 << 10) /* octets of a file in which the device names its profile; beyond: not read */
+#define WSD_ERROR_TEXT_MAX 2048u       /* octets of the text of an error */
 #define WSD_LOG_LINES_MAX 60u          /* in the journal that clients with one app id may cause at once ... */
 #define WSD_LOG_LINE_MS 2000           /* ... and in so long one more; beyond: counted, and their number told */
-#define WSD_LOG_TEXT_MAX 1024u         /* characters of one text in it; beyond: cut */
+#define WSD_ACCOUNT_KEPT_MS                                                                                            \
+  (gint64)150000 /* an app id is remembered after its last client: longer than the log takes to forget */
+#define WSD_ACCOUNTS_KEPT_MAX 1024u /* app ids; beyond: those without clients are forgotten at once */
+#define WSD_LOG_TOLD_MS (gint64)30000
+#define WSD_LOG_TEXT_MAX 1024u /* characters of one text in it; beyond: cut */
 
 #define WSD_CONFIG_FILE_MAX (1u << 20) /* octets of one configuration file */
 #define WSD_CONFIG_LIST_MAX 64u        /* entries of one list in it */

@@ -3,7 +3,9 @@
 
 #include "daemon/address-range.h"
 #include "daemon/json-lines.h"
+#include "daemon/user-names.h"
 
+#include <errno.h>
 #include <string.h>
 
 #define FIRST_ORDINARY_PORT 1024u
@@ -165,6 +167,31 @@ static bool check_whole(const struct wsd_rule *rule, json_object *value, const s
   return true;
 }
 
+/* Once, so that no call has to wait for it, and so that a rule which denies does not let somebody pass because of a lookup that fails: then
+ * the configuration is not taken. */
+static bool look_up(GStrv names, const char *kind, enum wsd_name_result (*number_of)(const char *, guint32 *),
+                    GArray *found, const struct wsd_place *place, GError **error) {
+  for (guint i = 0; names && names[i]; i++) {
+    guint32 number;
+    g_autofree char *path = g_strdup_printf("%s.%s[%u]", place->path, kind, i);
+    const struct wsd_place entry = {place->file, place->text, path};
+    enum wsd_name_result result = g_str_equal(names[i], "*") ? WSD_NAME_UNKNOWN : number_of(names[i], &number);
+    if (result == WSD_NAME_FAILED)
+      return wsd_place_fault(&entry, error, "%s cannot be looked up: %s", names[i], g_strerror(errno));
+    if (result == WSD_NAME_FOUND)
+      g_array_append_val(found, number);
+  }
+  return true;
+}
+
+static bool look_up_names(struct wsd_rule *rule, const struct wsd_place *place, GError **error) {
+  rule->uids = g_array_new(FALSE, FALSE, sizeof(guint32));
+  rule->gids = g_array_new(FALSE, FALSE, sizeof(guint32));
+  rule->everybody = rule->users && g_strv_contains((const char *const *)rule->users, "*");
+  return look_up(rule->users, "users", wsd_user_number, rule->uids, place, error) &&
+         look_up(rule->groups, "groups", wsd_group_number, rule->gids, place, error);
+}
+
 static char *make_title(const struct wsd_place *place, guint index, const char *name) {
   guint line = place->text ? wsd_json_line(place->text, place->path) : 0;
   g_autofree char *who = name ? g_strdup_printf("\"%s\"", name) : g_strdup_printf("%u", index + 1);
@@ -191,7 +218,7 @@ struct wsd_rule *wsd_rule_read(json_object *value, const struct wsd_place *place
     if (right)
       right = read_key(rule, key, entry, &inner, &name, error);
   }
-  if (!right || !check_whole(rule, value, place, error)) {
+  if (!right || !check_whole(rule, value, place, error) || !look_up_names(rule, place, error)) {
     wsd_rule_free(rule);
     return NULL;
   }
@@ -206,6 +233,8 @@ void wsd_rule_free(struct wsd_rule *rule) {
   g_strfreev(rule->groups);
   g_strfreev(rule->labels);
   g_strfreev(rule->units);
+  g_clear_pointer(&rule->uids, g_array_unref);
+  g_clear_pointer(&rule->gids, g_array_unref);
   g_clear_pointer(&rule->ports, g_array_unref);
   g_clear_pointer(&rule->addresses, g_array_unref);
   g_strfreev(rule->address_texts);
@@ -222,11 +251,13 @@ static bool any_pattern(GStrv patterns, const char *text) {
 }
 
 bool wsd_rule_is_for(const struct wsd_rule *rule, const struct wsd_identity *identity) {
-  for (char **user = rule->users; user && *user; user++)
-    if (g_str_equal(*user, "*") || wsd_identity_is_user(identity, *user))
+  if (rule->everybody)
+    return true;
+  for (guint i = 0; i < rule->uids->len; i++)
+    if (g_array_index(rule->uids, guint32, i) == identity->uid)
       return true;
-  for (char **group = rule->groups; group && *group; group++)
-    if (wsd_identity_is_in_group(identity, *group))
+  for (guint i = 0; i < rule->gids->len; i++)
+    if (wsd_identity_has_group(identity, g_array_index(rule->gids, guint32, i)))
       return true;
   return any_pattern(rule->labels, identity->label) ||
          any_pattern(rule->units, identity->unit_is_certain ? identity->unit : NULL);

@@ -14,6 +14,8 @@
 struct wsd_rule {
   char *title;                        /* as in messages: rule "games" (/etc/wsserverd/wsserverd.json:12) */
   GStrv users, groups, labels, units; /* one match is enough; a user "*" is everybody */
+  GArray *uids, *gids;                /* of guint32: the users and groups, looked up when the rule was read */
+  bool everybody;                     /* a user "*" */
   bool allow;
   GArray *ports;     /* of struct wsd_port_range; NULL: see wsd_rule_covers_port() */
   GArray *addresses; /* of struct wsd_address_range; NULL: all */

@@ -35,6 +35,7 @@ struct wsd_server {
   struct wsd_worker *worker;
   bool worker_ready;
   guint64 generation;    /* of the last worker; never reused, so that connection ids are not */
+  bool adjust_owed;      /* limits have changed since the worker was told some */
   bool introducing;      /* the worker runs, and is not configured yet */
   int worker_channel;    /* the worker's end of its channel, until it is handed over; else -1 */
   guint64 events_before; /* event signals sent before the worker's first */

@@ -165,6 +165,8 @@ static void on_ready(void *user) {
     return;
   wsd_server_clear_timer(server);
   server->worker_ready = true;
+  if (server->adjust_owed)
+    wsd_server_adjust_worker(server);
   server->ready_at = g_get_monotonic_time();
   wsd_server_attach_app_channel(server);     /* one that was opened since the worker was told what to do */
   wsd_keeper_touch(server->service->keeper); /* which requests it knows, a successor of ours has to know */
@@ -345,6 +347,7 @@ void wsd_server_restart_later(struct wsd_server *server) {
 
 void wsd_server_adjust_worker(struct wsd_server *server) {
   struct wsd_worker_settings settings = worker_settings(server);
+  server->adjust_owed = !server->worker_ready;
   if (server->worker_ready)
     wsd_worker_adjust(server->worker, &settings);
 }

@@ -108,7 +108,7 @@ void wsd_service_name_vanished(struct wsd_service *service, const char *name) {
     return;
   wsd_app_ref(app);
   if (app->account)
-    wsd_journal_settle(app->account);
+    wsd_journal_settle_last(app->account);
   g_hash_table_remove(service->apps, name);
   service->apps_left++;
   drop_app(app);

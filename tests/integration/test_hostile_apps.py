@@ -124,3 +124,23 @@ def test_a_broadcast_that_names_a_peer_twice_sends_once(server):
         assert queued == 1
         assert peer.read_message() == "once"
     peer.assert_alive()
+
+
+@pytest.mark.parametrize("call", ["path", "interface", "property", "member of the body"])
+def test_a_call_that_is_as_large_as_the_bus_takes_does_not_get_the_service_thrown_out(new_service, new_app, call):
+    """Its answer names what was asked for: repeated whole, it would be larger than the bus takes from us."""
+    service = new_service()
+    calm, hostile = new_app(service), new_app(service)
+    server = calm.running_server()
+    peer, _connection = server.join()
+    long = "a" * ((32 << 20) - 400)
+    calls = {
+        "path": lambda: hostile.call("/" + long, PROPERTIES, "Get", "ss", MANAGER, "Version"),
+        "interface": lambda: hostile.call(MANAGER_PATH, PROPERTIES, "Get", "ss", long, "Version"),
+        "property": lambda: hostile.call(MANAGER_PATH, PROPERTIES, "Get", "ss", MANAGER, long),
+        "member of the body": lambda: hostile.manager("ClearBan", "s", long),
+    }
+    error = error_of(calls[call])
+    assert len(error.message) < 3000
+    peer.assert_alive()
+    assert server.get("State") == "running"
