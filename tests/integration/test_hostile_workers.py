@@ -269,7 +269,11 @@ def test_a_worker_of_a_later_release_is_not_taken_for_a_hostile_one(stage, what)
 def test_a_worker_cannot_name_more_connections_than_there_may_be(stage):
     """It answers page after page, as long as it is asked."""
     server = stage.start(*BEGINNING, ["pages", 800, connect()[16:]])
-    expect_error("Failed", server.list_connections, names="ended unexpectedly")
+    for _ in range(10):  # a puppet on a busy machine may need longer for its pages than a question waits
+        error = expect_error("Failed", server.list_connections)
+        if "does not answer" not in error.message:
+            break
+    assert "ended unexpectedly" in error.message
     expect_dropped(stage, server)
 
 
