@@ -49,10 +49,6 @@ void wsd_accounts_free(struct wsd_accounts *accounts) {
   free_if_done(accounts);
 }
 
-guint wsd_accounts_size(const struct wsd_accounts *accounts) {
-  return g_hash_table_size(accounts->table);
-}
-
 static struct wsd_account *account_new(struct wsd_accounts *accounts, const char *app_id) {
   struct wsd_account *account = g_new0(struct wsd_account, 1);
   account->all = accounts;

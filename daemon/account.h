@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Whom quotas are charged to: all bus clients with one app id, see identity.h. A client alone has bounds too (limits.h); these
- * are for whoever connects often to have them often. Reference-counted by the apps; known while one of them is.
+ * are for whoever connects often to have them often. Reference-counted by the apps and their servers. Remembered for
+ * WSD_ACCOUNT_KEPT_MS after the last of them, so that what was charged is still charged to who comes back.
  */
 #pragma once
 
@@ -25,13 +26,12 @@ struct wsd_account {
   guint log_lines, log_left_out;
   gint64 log_since;  /* monotonic microseconds */
   gint64 log_told;   /* when lines that were left out were told of a client that left; the same */
-  gint64 idle_since; /* without a reference; it is remembered for a while, so that nobody begins anew by coming back */
+  gint64 idle_since; /* without a reference */
 };
 
 struct wsd_accounts *wsd_accounts_new(void);
 /* When no account is left, now or later, nothing is. */
 void wsd_accounts_free(struct wsd_accounts *accounts);
-guint wsd_accounts_size(const struct wsd_accounts *accounts);
 
 /* A reference for one more bus client; NULL with LIMIT_EXCEEDED where there are as many as may be. */
 struct wsd_account *wsd_accounts_enter(struct wsd_accounts *accounts, const char *app_id, GError **error);

@@ -29,10 +29,6 @@ static const struct {
     [WSD_EVENT_LEFT_OUT] = {"baf1c56bbfed5c9cf9569d3858e9659b", "4"},
 };
 
-const char *wsd_event_message_id(enum wsd_event event) {
-  return events[event].id;
-}
-
 struct wsd_scene wsd_scene_of_app(const struct wsd_app *app) {
   return (struct wsd_scene){
       .account = app->account,
@@ -93,7 +89,7 @@ static bool take_turn(struct wsd_account *account) {
   gint64 earned = (now - account->log_since) / (WSD_LOG_LINE_MS * 1000);
   if (earned > 0) {
     account->log_lines -= (guint)MIN(earned, account->log_lines);
-    account->log_since = now;
+    account->log_since += earned * WSD_LOG_LINE_MS * 1000;
   }
   if (account->log_lines >= WSD_LOG_LINES_MAX) {
     account->log_left_out++;

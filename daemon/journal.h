@@ -51,6 +51,3 @@ void wsd_journal(enum wsd_event event, const struct wsd_scene *scene, const char
 
 /* Says what was left out of this account's lines, of whom a client has left: now and then. */
 void wsd_journal_settle_last(struct wsd_account *account);
-
-/* Of a kind of event: 32 hexadecimal digits. */
-const char *wsd_event_message_id(enum wsd_event event);
