@@ -66,8 +66,7 @@ void wsd_call_fail(struct wsd_call *call, enum wsd_error code, const char *forma
 }
 
 void wsd_call_take_error(struct wsd_call *call, GError *error) {
-  end(call,
-      g_dbus_message_new_method_error_literal(call->message, wsd_error_name(wsd_error_code(error)), error->message));
+  end_with_error(call, wsd_error_name(wsd_error_code(error)), error->message);
   g_error_free(error);
 }
 

@@ -43,9 +43,9 @@ enum wsd_error wsd_error_code(const GError *error) {
 }
 
 char *wsd_error_text(const char *text) {
-  const char *end = text + strnlen(text, WSD_ERROR_TEXT_MAX);
-  if (*end == '\0')
+  static const char left_out[] = "...";
+  if (strnlen(text, WSD_ERROR_TEXT_MAX + 1) <= WSD_ERROR_TEXT_MAX)
     return g_strdup(text);
-  end = g_utf8_find_prev_char(text, end);
-  return g_strdup_printf("%.*s...", (int)(end ? end - text : 0), text);
+  const char *end = g_utf8_find_prev_char(text, text + WSD_ERROR_TEXT_MAX - strlen(left_out) + 1);
+  return g_strdup_printf("%.*s%s", (int)(end ? end - text : 0), text, left_out);
 }
