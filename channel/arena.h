@@ -22,9 +22,9 @@ struct wsc_arena_range {
   bool given : 1; /* to the reader: a record says where it is */
 };
 
-/* The writer's side; all zero is one without memory, which takes nothing. */
 struct wsc_shared;
 
+/* The writer's side; all zero is one without memory, which takes nothing. */
 struct wsc_arena {
   uint8_t *octets;
   size_t size;

@@ -200,8 +200,8 @@ bool wsc_welcome_decode(const uint8_t *body, size_t size, struct wsc_welcome *we
   welcome->max_message = wsc_get_u64(body + 24);
   welcome->queue_high = wsc_get_u32(body + 32);
   welcome->queue_low = wsc_get_u32(body + 36);
-  welcome->standing = size >= 44 ? wsc_get_u32(body + 40) : 0;
-  welcome->abilities = size >= 48 ? wsc_get_u32(body + 44) : 0;
+  welcome->standing = size >= WSC_WELCOME_SIZE_STANDING ? wsc_get_u32(body + 40) : 0;
+  welcome->abilities = size >= WSC_WELCOME_SIZE ? wsc_get_u32(body + 44) : 0;
   return welcome->version >= WSC_VERSION && welcome->version <= WSC_VERSION_SHARED &&
          welcome->generation <= UINT32_MAX && welcome->first_event > 0 && welcome->max_message <= WSC_MESSAGE_MAX &&
          welcome->queue_low > 0 && welcome->queue_low <= welcome->queue_high;

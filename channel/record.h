@@ -120,6 +120,7 @@ const char *wsc_record_fault(const struct wsc_record *record, enum wsc_direction
  *   44  u32  abilities, a set of enum wsc_ability; the same
  */
 #define WSC_WELCOME_MIN 40
+#define WSC_WELCOME_SIZE_STANDING 44 /* with `standing` and nothing behind it */
 #define WSC_WELCOME_SIZE 48
 
 /* What a worker can do beyond the version; an app side ignores those that it does not know. */

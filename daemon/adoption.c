@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "daemon/adoption.h"
 
+#include "daemon/credentials.h"
 #include "daemon/keeper.h"
 #include "daemon/limits.h"
 #include "daemon/names.h"
@@ -248,16 +249,13 @@ static void adopt(struct wsd_adoption *adoption, const struct wsd_kept_server *k
 static void on_credentials(GObject *source, GAsyncResult *result, gpointer data) {
   g_autoptr(GError) error = NULL;
   g_autoptr(GUnixFDList) fds = NULL;
-  g_autoptr(GVariant) reply =
-      g_dbus_connection_call_with_unix_fd_list_finish(G_DBUS_CONNECTION(source), &fds, result, &error);
+  g_autoptr(GVariant) credentials = wsd_credentials_finish(source, result, &fds, &error);
   if (g_error_matches(error, G_IO_ERROR, G_IO_ERROR_CANCELLED))
     return;
   struct wsd_adoption *adoption = data;
   const struct wsd_kept_server *kept = adoption->state->servers->pdata[adoption->next++];
-  if (reply) {
-    g_autoptr(GVariant) credentials = g_variant_get_child_value(reply, 0);
+  if (credentials)
     adopt(adoption, kept, credentials, fds);
-  }
   look_at_next(adoption);
 }
 
@@ -267,10 +265,7 @@ static void look_at_next(struct wsd_adoption *adoption) {
     return;
   }
   const struct wsd_kept_server *kept = adoption->state->servers->pdata[adoption->next];
-  g_dbus_connection_call_with_unix_fd_list(adoption->service->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME,
-                                           "GetConnectionCredentials", g_variant_new("(s)", kept->owner),
-                                           G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, -1, NULL,
-                                           adoption->cancellable, on_credentials, adoption);
+  wsd_credentials_ask(adoption->service->connection, kept->owner, -1, adoption->cancellable, on_credentials, adoption);
 }
 
 struct wsd_adoption *wsd_adoption_new(struct wsd_service *service) {

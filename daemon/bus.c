@@ -3,6 +3,7 @@
 
 #include "daemon/adoption.h"
 #include "daemon/caller-unit.h"
+#include "daemon/credentials.h"
 #include "daemon/door.h"
 #include "daemon/limits.h"
 #include "daemon/names.h"
@@ -193,12 +194,10 @@ static void request_name(struct wsd_bus *bus) {
 static void on_own_credentials(GObject *source, GAsyncResult *result, gpointer data) {
   g_autoptr(GError) error = NULL;
   g_autoptr(GUnixFDList) fds = NULL;
-  g_autoptr(GVariant) reply =
-      g_dbus_connection_call_with_unix_fd_list_finish(G_DBUS_CONNECTION(source), &fds, result, &error);
+  g_autoptr(GVariant) credentials = wsd_credentials_finish(source, result, &fds, &error);
   if (error && !g_dbus_error_is_remote_error(error))
     return; /* the connection broke, or we let go of it */
   struct wsd_bus *bus = data;
-  g_autoptr(GVariant) credentials = reply ? g_variant_get_child_value(reply, 0) : NULL;
   g_autoptr(GVariant) pidfd = credentials ? g_variant_lookup_value(credentials, "ProcessFD", NULL) : NULL;
   bus->service->units_are_certain = pidfd != NULL && wsd_caller_unit_is_readable();
   wsd_service_report_idle_rules(bus->service);
@@ -214,10 +213,8 @@ static void on_bus_id(GObject *source, GAsyncResult *result, gpointer data) {
   struct wsd_bus *bus = data;
   g_clear_pointer(&bus->service->bus_guid, g_free);
   g_variant_get(reply, "(s)", &bus->service->bus_guid);
-  g_dbus_connection_call_with_unix_fd_list(bus->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "GetConnectionCredentials",
-                                           g_variant_new("(s)", g_dbus_connection_get_unique_name(bus->connection)),
-                                           G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, G_MAXINT, NULL,
-                                           bus->cancellable, on_own_credentials, bus);
+  wsd_credentials_ask(bus->connection, g_dbus_connection_get_unique_name(bus->connection), G_MAXINT, bus->cancellable,
+                      on_own_credentials, bus);
 }
 
 static void use_connection(struct wsd_bus *bus, GDBusConnection *connection) {

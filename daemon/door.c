@@ -3,6 +3,7 @@
 
 #include "daemon/account.h"
 #include "daemon/call.h"
+#include "daemon/credentials.h"
 #include "daemon/delivery.h"
 #include "daemon/inbox.h"
 #include "daemon/journal.h"
@@ -106,11 +107,10 @@ static bool may_call(struct wsd_door *door, const struct wsd_object *object, con
   return method->who != WSD_FOR_OWNER && wsd_service_is_administrator(door->service, app);
 }
 
-/* What an administrator changes is told: of a server, or of the service. */
+/* What an administrator changes is told: of another app's server, or of the service. */
 static void log_administration(const struct wsd_app *app, const struct wsd_object *object, const char *member) {
-  bool own = wsd_object_is_own(object, app);
   struct wsd_scene scene = object->server ? wsd_scene_of_server(object->server) : wsd_scene_of_app(app);
-  if (g_str_has_prefix(member, "List") || (object->server && own))
+  if (g_str_has_prefix(member, "List"))
     return;
   if (object->server)
     wsd_journal(WSD_EVENT_ADMINISTERED, &scene, "%s calls %s of server %" G_GUINT64_FORMAT " of %s",
@@ -236,10 +236,8 @@ static void on_credentials(GObject *source, GAsyncResult *result, gpointer data)
   struct wsd_app *app = introduction->app;
   g_autoptr(GError) error = NULL;
   g_autoptr(GUnixFDList) fds = NULL;
-  g_autoptr(GVariant) reply =
-      g_dbus_connection_call_with_unix_fd_list_finish(G_DBUS_CONNECTION(source), &fds, result, &error);
-  if (reply && !app->gone) {
-    g_autoptr(GVariant) credentials = g_variant_get_child_value(reply, 0);
+  g_autoptr(GVariant) credentials = wsd_credentials_finish(source, result, &fds, &error);
+  if (credentials && !app->gone) {
     struct wsd_identity *identity = wsd_identity_new(credentials, fds, &error);
     if (identity)
       wsd_service_introduce(introduction->door->service, app, identity, &error);
@@ -258,9 +256,7 @@ static void on_credentials(GObject *source, GAsyncResult *result, gpointer data)
 static void ask_identity(struct wsd_door *door, struct wsd_app *app) {
   struct introduction *introduction = g_new(struct introduction, 1);
   *introduction = (struct introduction){door, wsd_app_ref(app)};
-  g_dbus_connection_call_with_unix_fd_list(
-      door->connection, DBUS_NAME, DBUS_PATH, DBUS_NAME, "GetConnectionCredentials", g_variant_new("(s)", app->name),
-      G_VARIANT_TYPE("(a{sv})"), G_DBUS_CALL_FLAGS_NONE, -1, NULL, door->cancellable, on_credentials, introduction);
+  wsd_credentials_ask(door->connection, app->name, -1, door->cancellable, on_credentials, introduction);
 }
 
 static void on_message(void *user, GDBusMessage *message) {

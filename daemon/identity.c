@@ -108,7 +108,7 @@ void wsd_identity_free(struct wsd_identity *identity) {
   g_free(identity);
 }
 
-bool wsd_identity_is_user(const struct wsd_identity *identity, const char *name) {
+static bool is_user(const struct wsd_identity *identity, const char *name) {
   guint32 number;
   return wsd_user_number(name, &number) == WSD_NAME_FOUND && number == identity->uid;
 }
@@ -120,7 +120,7 @@ bool wsd_identity_has_group(const struct wsd_identity *identity, guint32 number)
   return false;
 }
 
-bool wsd_identity_is_in_group(const struct wsd_identity *identity, const char *name) {
+static bool is_in_group(const struct wsd_identity *identity, const char *name) {
   guint32 number;
   return wsd_group_number(name, &number) == WSD_NAME_FOUND && wsd_identity_has_group(identity, number);
 }
@@ -128,12 +128,12 @@ bool wsd_identity_is_in_group(const struct wsd_identity *identity, const char *n
 bool wsd_identity_is_administrator(const struct wsd_identity *identity, const struct wsd_config *config,
                                    bool system_bus) {
   if (!config->administrators_configured)
-    return system_bus && (identity->uid == 0 || wsd_identity_is_in_group(identity, WSD_ADMINISTRATOR_GROUP));
+    return system_bus && (identity->uid == 0 || is_in_group(identity, WSD_ADMINISTRATOR_GROUP));
   for (char **name = config->administrator_users; *name; name++)
-    if (wsd_identity_is_user(identity, *name))
+    if (is_user(identity, *name))
       return true;
   for (char **name = config->administrator_groups; *name; name++)
-    if (wsd_identity_is_in_group(identity, *name))
+    if (is_in_group(identity, *name))
       return true;
   return false;
 }

@@ -30,10 +30,7 @@ struct wsd_identity *wsd_identity_new(GVariant *credentials, GUnixFDList *fds, G
 struct wsd_identity *wsd_identity_of_user(const char *user, const char *label, GError **error);
 void wsd_identity_free(struct wsd_identity *identity);
 
-/* By name or number. */
-bool wsd_identity_is_user(const struct wsd_identity *identity, const char *name);
 bool wsd_identity_has_group(const struct wsd_identity *identity, guint32 number);
-bool wsd_identity_is_in_group(const struct wsd_identity *identity, const char *name);
 /* By the configuration; where it names nobody, root and the group wsserver-admin are administrators if
  * `system_bus`, else nobody is. */
 bool wsd_identity_is_administrator(const struct wsd_identity *identity, const struct wsd_config *config,

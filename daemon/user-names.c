@@ -23,37 +23,46 @@ static enum wsd_name_result judge(int problem) {
   return is_unknown ? WSD_NAME_UNKNOWN : WSD_NAME_FAILED;
 }
 
-enum wsd_name_result wsd_user_number(const char *name, guint32 *number) {
+/* getpwnam_r(3) or getgrnam_r(3): 0 with `found`, 0 without, or what went wrong. */
+typedef int (*ask_database)(const char *name, char *room, gsize size, guint32 *number, bool *found);
+
+static int ask_users(const char *name, char *room, gsize size, guint32 *number, bool *found) {
+  struct passwd entry;
+  struct passwd *user = NULL;
+  int problem = getpwnam_r(name, &entry, room, size, &user);
+  if ((*found = user != NULL))
+    *number = user->pw_uid;
+  return problem;
+}
+
+static int ask_groups(const char *name, char *room, gsize size, guint32 *number, bool *found) {
+  struct group entry;
+  struct group *group = NULL;
+  int problem = getgrnam_r(name, &entry, room, size, &group);
+  if ((*found = group != NULL))
+    *number = group->gr_gid;
+  return problem;
+}
+
+/* A group with many members takes much room. */
+static enum wsd_name_result look_up(ask_database ask, const char *name, guint32 *number) {
   if (read_number(name, number))
     return WSD_NAME_FOUND;
   int problem = ERANGE;
   for (gsize size = 4096; problem == ERANGE && size <= WSD_NAME_ENTRY_MAX; size *= 4) {
     g_autofree char *room = g_malloc(size);
-    struct passwd entry;
-    struct passwd *found = NULL;
-    problem = getpwnam_r(name, &entry, room, size, &found);
-    if (problem == 0 && found) {
-      *number = found->pw_uid;
+    bool found;
+    problem = ask(name, room, size, number, &found);
+    if (problem == 0 && found)
       return WSD_NAME_FOUND;
-    }
   }
   return judge(problem);
 }
 
-/* A group with many members takes much room. */
+enum wsd_name_result wsd_user_number(const char *name, guint32 *number) {
+  return look_up(ask_users, name, number);
+}
+
 enum wsd_name_result wsd_group_number(const char *name, guint32 *number) {
-  if (read_number(name, number))
-    return WSD_NAME_FOUND;
-  int problem = ERANGE;
-  for (gsize size = 16384; problem == ERANGE && size <= WSD_NAME_ENTRY_MAX; size *= 4) {
-    g_autofree char *room = g_malloc(size);
-    struct group entry;
-    struct group *found = NULL;
-    problem = getgrnam_r(name, &entry, room, size, &found);
-    if (problem == 0 && found) {
-      *number = found->gr_gid;
-      return WSD_NAME_FOUND;
-    }
-  }
-  return judge(problem);
+  return look_up(ask_groups, name, number);
 }

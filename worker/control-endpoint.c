@@ -3,6 +3,7 @@
 
 #include "channel/record.h"
 #include "worker/certificates.h"
+#include "worker/notices.h"
 #include "worker/peer.h"
 #include "worker/sending.h"
 #include "worker/server.h"
@@ -317,13 +318,8 @@ static void tell_bans(struct wsw_server *server, const struct wsc_control_record
   struct wsc_control_writer writer;
   begin_answer(server, &writer, WSC_CONTROL_BANS, record->tag);
   uint64_t now = server->loop.now;
-  for (const struct wsw_visitor *banned = wsw_visitors_bans(&server->visitors, now); banned; banned = banned->newer) {
-    struct wsc_ban ban = {.address = {.family = banned->address.family, .scope = banned->address.scope},
-                          .seconds = wsw_visitors_seconds_left(banned, now),
-                          .reason = banned->reason};
-    memcpy(ban.address.octets, banned->address.octets, sizeof ban.address.octets);
-    wsc_control_add_ban(&writer, &ban);
-  }
+  for (const struct wsw_visitor *banned = wsw_visitors_bans(&server->visitors, now); banned; banned = banned->newer)
+    wsw_notices_add_ban(&writer, banned, now);
   answer(server, &writer);
 }
 

@@ -11,14 +11,18 @@ static struct wsc_address channel_address(const struct wsw_address *address) {
   return shown;
 }
 
+void wsw_notices_add_ban(struct wsc_control_writer *writer, const struct wsw_visitor *visitor, uint64_t now) {
+  const struct wsc_ban ban = {.address = channel_address(&visitor->address),
+                              .seconds = wsw_visitors_seconds_left(visitor, now),
+                              .reason = visitor->reason};
+  wsc_control_add_ban(writer, &ban);
+}
+
 void wsw_notices_banned(struct wsw_server *server, const struct wsw_visitor *visitor) {
   uint8_t room[WSC_BAN_SIZE + 64];
   struct wsc_control_writer writer;
-  const struct wsc_ban ban = {.address = channel_address(&visitor->address),
-                              .seconds = wsw_visitors_seconds_left(visitor, server->loop.now),
-                              .reason = visitor->reason};
   wsc_control_begin(&writer, room, sizeof room, WSC_CONTROL_NOTICE, 0);
-  wsc_control_add_ban(&writer, &ban);
+  wsw_notices_add_ban(&writer, visitor, server->loop.now);
   wsw_control_notify(server, &writer);
 }
 

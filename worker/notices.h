@@ -12,6 +12,7 @@
 
 #define WSW_NOTICE_KINDS 8
 
+struct wsc_control_writer;
 struct wsw_server;
 struct wsw_visitor;
 
@@ -23,6 +24,8 @@ struct wsw_notices {
   } refused[WSW_NOTICE_KINDS];
 };
 
+/* A ban as records tell it. */
+void wsw_notices_add_ban(struct wsc_control_writer *writer, const struct wsw_visitor *visitor, uint64_t now);
 void wsw_notices_banned(struct wsw_server *server, const struct wsw_visitor *visitor);
 /* `sentence`: what the peer is answered. */
 void wsw_notices_refused(struct wsw_server *server, const struct wsw_address *address, unsigned status,

@@ -329,30 +329,18 @@ static void show_broadcast(struct stage *stage, const struct wsc_record *record)
   g_string_append_printf(stage->heard, " %s %s\n", record->header.flags & WSC_FLAG_TEXT ? "text" : "binary", shown);
 }
 
-static void show_shared(struct stage *stage, const struct wsc_record *record, uint64_t number) {
-  struct wsc_shared where;
-  wsc_shared_decode(record->body, &where);
-  const uint8_t *data = wsc_arena_view_find(&stage->commands_arena, &where);
+static void show_shared(struct stage *stage, const struct wsc_record *record, const char *name, uint64_t number,
+                        const struct wsc_shared *where, const uint8_t *data) {
   g_assert_nonnull(data);
-  g_autofree char *shown = stage_show(data, (size_t)where.length);
-  g_string_append_printf(stage->heard, "SHARED_SEND %" PRIu64 " %s%s at %" PRIu64 " %s\n", number,
+  g_autofree char *shown = stage_show(data, (size_t)where->length);
+  g_string_append_printf(stage->heard, "%s %" PRIu64 " %s%s at %" PRIu64 " %s\n", name, number,
                          record->header.flags & WSC_FLAG_TEXT ? "text" : "binary",
-                         record->header.flags & WSC_FLAG_WANT_CREDIT ? " wanted" : "", where.offset, shown);
-}
-
-static void show_forward(struct stage *stage, const struct wsc_record *record, uint64_t number) {
-  struct wsc_shared where;
-  wsc_shared_decode(record->body, &where);
-  const uint8_t *data = wsc_arena_find_given(&stage->events_arena, &where);
-  g_assert_nonnull(data);
-  g_autofree char *shown = stage_show(data, (size_t)where.length);
-  g_string_append_printf(stage->heard, "SHARED_FORWARD %" PRIu64 " %s%s at %" PRIu64 " %s\n", number,
-                         record->header.flags & WSC_FLAG_TEXT ? "text" : "binary",
-                         record->header.flags & WSC_FLAG_WANT_CREDIT ? " wanted" : "", where.offset, shown);
+                         record->header.flags & WSC_FLAG_WANT_CREDIT ? " wanted" : "", where->offset, shown);
 }
 
 static void show(struct stage *stage, const struct wsc_record *record) {
   uint64_t number = record->header.connection - stage_id(0);
+  struct wsc_shared where;
   g_autofree char *shown = stage_show(record->body, record->header.size);
   switch (record->header.type) {
   case WSC_SEND:
@@ -364,10 +352,12 @@ static void show(struct stage *stage, const struct wsc_record *record) {
     show_broadcast(stage, record);
     break;
   case WSC_SHARED_SEND:
-    show_shared(stage, record, number);
+    wsc_shared_decode(record->body, &where);
+    show_shared(stage, record, "SHARED_SEND", number, &where, wsc_arena_view_find(&stage->commands_arena, &where));
     break;
   case WSC_SHARED_FORWARD:
-    show_forward(stage, record, number);
+    wsc_shared_decode(record->body, &where);
+    show_shared(stage, record, "SHARED_FORWARD", number, &where, wsc_arena_find_given(&stage->events_arena, &where));
     break;
   case WSC_RELEASE:
     for (uint32_t at = 0; at < record->header.size; at += 8) {
